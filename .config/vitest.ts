@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  root: new URL('..', import.meta.url).pathname,
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/global-setup.ts'],
+    // Real servers and databases: generous, so that a busy machine fails no test by its slowness.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    // Modules as Node itself loads them, types stripped: what is tested is what runs, and graphql is there once.
+    experimental: { viteModuleRunner: false },
+    pool: 'forks',
+    maxWorkers: 2,
+  },
+});
