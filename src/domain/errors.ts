@@ -1,0 +1,65 @@
+/**
+ * Refusals: one error with a code from one table. Outcomes are values (domain/verification.ts, a payload's
+ * userErrors); bugs are whatever else is thrown.
+ */
+export const REFUSALS = {
+  UNAUTHORIZED: 401,
+  TOKEN_EXPIRED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  RATE_LIMITED: 429,
+  QUERY_TOO_EXPENSIVE: 400,
+  BAD_USER_INPUT: 400,
+  GRAPHQL_PARSE_FAILED: 400,
+  GRAPHQL_VALIDATION_FAILED: 400,
+  METHOD_NOT_ALLOWED: 405,
+  REQUEST_TIMEOUT: 408,
+  PAYLOAD_TOO_LARGE: 413,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  HTTPS_REQUIRED: 403,
+  INTERNAL_SERVER_ERROR: 500,
+  SERVICE_UNAVAILABLE: 503,
+  TIMEOUT: 504,
+} as const satisfies Record<string, number>;
+export type RefusalCode = keyof typeof REFUSALS;
+
+/** The codes that a caller who accepts only `application/json` gets with HTTP 200 (GraphQL over HTTP, 6.4.1). */
+export const REQUEST_ERRORS: ReadonlySet<RefusalCode> = new Set([
+  'BAD_USER_INPUT',
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+]);
+
+export interface RefusalDetails {
+  /** More of the answer's headers, such as WWW-Authenticate and Retry-After. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** More of the error's extensions, such as the scopes that were missing. */
+  readonly extensions?: Readonly<Record<string, unknown>>;
+}
+
+/** A refusal. Its message is public: it never holds a secret, another network's data or a person's. */
+export class GatehouseError extends Error {
+  override readonly name = 'GatehouseError';
+  readonly code: RefusalCode;
+  readonly details: RefusalDetails;
+
+  constructor(code: RefusalCode, message: string, details: RefusalDetails = {}) {
+    super(message);
+    this.code = code;
+    this.details = details;
+  }
+
+  /** The HTTP status of the code. */
+  get status(): number {
+    return REFUSALS[this.code];
+  }
+}
+
+export function isRefusalCode(code: unknown): code is RefusalCode {
+  return typeof code === 'string' && Object.hasOwn(REFUSALS, code);
+}
+
+/** The input is wrong: names the field and its bound. */
+export function badInput(message: string, field?: string): GatehouseError {
+  return new GatehouseError('BAD_USER_INPUT', message, field === undefined ? {} : { extensions: { field } });
+}

@@ -1,0 +1,84 @@
+/**
+ * Ids: a type prefix and a UUIDv7, written as TypeID does it (https://github.com/jetify-com/typeid, spec v0.3): 26
+ * characters of lower-case Crockford base32, which sort as the UUIDs do. The same string serves `node(id:)`, REST, the
+ * console and the logs; the database keeps the 16 bytes of the UUID.
+ */
+import { v7 } from 'uuid';
+
+export const ID_PREFIXES = {
+  Network: 'net',
+  Member: 'mem',
+  ApiKey: 'key',
+  Admin: 'adm',
+  AuditEvent: 'evt',
+} as const;
+export type IdType = keyof typeof ID_PREFIXES;
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
+const SUFFIX_CHARACTERS = 26;
+const SHAPE = /^[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const DIGITS = new Map([...ALPHABET].map((character, value) => [character, value]));
+const TYPES: ReadonlyMap<string, IdType> = new Map(
+  (Object.entries(ID_PREFIXES) as [IdType, string][]).map(([type, prefix]) => [prefix, type]),
+);
+
+/** A new UUIDv7 (RFC 9562), as the database keeps it. Ids made by one process rise. */
+export function newUuid(): string {
+  return v7();
+}
+
+/** A UUID as the public id of a type. */
+export function toId(type: IdType, uuid: string): string {
+  return `${ID_PREFIXES[type]}_${encode(uuid)}`;
+}
+
+/** The type and UUID behind a public id; null where it is none. */
+export function parseId(id: string): { type: IdType; uuid: string } | null {
+  const cut = id.indexOf('_');
+  const type = TYPES.get(id.slice(0, cut));
+  const suffix = id.slice(cut + 1);
+  if (cut < 0 || type === undefined || !SHAPE.test(suffix)) return null;
+  return { type, uuid: decode(suffix) };
+}
+
+/** The UUID behind a public id of one type; null where it is none or another type's. */
+export function uuidOf(type: IdType, id: string): string | null {
+  const parsed = parseId(id);
+  return parsed !== null && parsed.type === type ? parsed.uuid : null;
+}
+
+// 128 bits are one group of 8 (two characters) and six of 20 (five hexadecimal digits, four characters): numbers
+// instead of BigInts, because ids are written a hundred and more a page.
+const GROUP_DIGITS = 5;
+const GROUP_CHARACTERS = 4;
+const PAIRS: readonly string[] = [...ALPHABET].flatMap((first) => [...ALPHABET].map((second) => first + second));
+
+function encode(uuid: string): string {
+  if (!UUID.test(uuid)) throw new TypeError('not a UUID in lower case');
+  const hex = uuid.slice(0, 8) + uuid.slice(9, 13) + uuid.slice(14, 18) + uuid.slice(19, 23) + uuid.slice(24);
+  let text = pair(Number.parseInt(hex.slice(0, 2), 16));
+  for (let at = 2; at < hex.length; at += GROUP_DIGITS) {
+    const group = Number.parseInt(hex.slice(at, at + GROUP_DIGITS), 16);
+    text += pair(group >>> 10) + pair(group & 1023);
+  }
+  return text;
+}
+
+function pair(value: number): string {
+  return PAIRS[value] ?? '';
+}
+
+function decode(suffix: string): string {
+  let hex = hexOf(suffix.slice(0, 2), 2);
+  for (let at = 2; at < SUFFIX_CHARACTERS; at += GROUP_CHARACTERS) {
+    hex += hexOf(suffix.slice(at, at + GROUP_CHARACTERS), GROUP_DIGITS);
+  }
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}
+
+function hexOf(characters: string, digits: number): string {
+  let value = 0;
+  for (const character of characters) value = value * 32 + (DIGITS.get(character) ?? 0);
+  return value.toString(16).padStart(digits, '0');
+}

@@ -1,0 +1,41 @@
+/** A plan's numbers, each for any 60 seconds. */
+export interface PlanNumbers {
+  /** Requests a key. */
+  readonly requestsPerMinute: number;
+  /** Requests a network, all its keys together. */
+  readonly networkRequestsPerMinute: number;
+  /** Cost points a key. */
+  readonly costPerMinute: number;
+}
+
+export const PLANS = ['STANDARD', 'PREMIUM', 'CUSTOM'] as const;
+export type Plan = (typeof PLANS)[number];
+
+const STANDARD: PlanNumbers = { requestsPerMinute: 100, networkRequestsPerMinute: 1_000, costPerMinute: 10_000 };
+const PREMIUM: PlanNumbers = { requestsPerMinute: 300, networkRequestsPerMinute: 3_000, costPerMinute: 30_000 };
+
+/** The bounds of each of a CUSTOM plan's numbers. */
+export const PLAN_NUMBER_MIN = 1;
+export const PLAN_NUMBER_MAX = 1_000_000_000;
+
+/** A CUSTOM plan's own numbers; what is null derives from the requests a minute of a key. */
+export interface CustomNumbers {
+  readonly requestsPerMinute: number | null;
+  readonly networkRequestsPerMinute: number | null;
+  readonly costPerMinute: number | null;
+}
+
+export function planNumbers(plan: Plan, custom: CustomNumbers): PlanNumbers {
+  if (plan === 'STANDARD') return STANDARD;
+  if (plan === 'PREMIUM') return PREMIUM;
+  const requestsPerMinute = custom.requestsPerMinute ?? STANDARD.requestsPerMinute;
+  return {
+    requestsPerMinute,
+    networkRequestsPerMinute: custom.networkRequestsPerMinute ?? within(requestsPerMinute * 10),
+    costPerMinute: custom.costPerMinute ?? within(requestsPerMinute * 100),
+  };
+}
+
+function within(derived: number): number {
+  return Math.min(derived, PLAN_NUMBER_MAX);
+}
