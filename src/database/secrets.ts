@@ -1,0 +1,67 @@
+/** The lookup that every verification starts from: digests to what stands behind them, by the database's clock. */
+import { planNumbers, type Plan } from '../domain/plan.ts';
+import type { AdminRole } from '../domain/scope.ts';
+import type { Environment } from '../domain/token.ts';
+import type { SecretRecord } from '../domain/verification.ts';
+
+/** One row of SECRETS_BY_DIGEST. */
+export interface SecretRow {
+  digest: Uint8Array;
+  key_id: string;
+  scopes: string[];
+  environment: Environment;
+  expires_at: Date | null;
+  expired: boolean;
+  revoked_at: Date | null;
+  admin_id: string;
+  role: AdminRole;
+  removed_at: Date | null;
+  network_id: string;
+  slug: string;
+  suspended_at: Date | null;
+  plan: Plan;
+  requests_per_minute: number | null;
+  network_requests_per_minute: number | null;
+  cost_per_minute: number | null;
+}
+
+/**
+ * $1: digests. LEAST ignores nulls: a secret ends with its key or before it. clock_timestamp() and not now(): inside
+ * a transaction, now() is the time at which that began.
+ */
+export const SECRETS_BY_DIGEST = `
+SELECT s.digest, s.key_id, k.scopes, k.environment::text AS environment,
+       LEAST(s.expires_at, k.expires_at) AS expires_at,
+       COALESCE(LEAST(s.expires_at, k.expires_at) <= clock_timestamp(), false) AS expired,
+       k.revoked_at, a.id AS admin_id, a.role::text AS role, a.removed_at,
+       n.id AS network_id, n.slug, n.suspended_at, n.plan::text AS plan,
+       n.requests_per_minute, n.network_requests_per_minute, n.cost_per_minute
+FROM secrets s
+JOIN api_keys k ON k.id = s.key_id
+JOIN admins a ON a.id = k.admin_id
+JOIN networks n ON n.id = k.network_id
+WHERE s.digest = ANY($1::bytea[])`;
+
+export function toSecretRecord(row: SecretRow): SecretRecord {
+  return {
+    digest: Buffer.from(row.digest),
+    keyId: row.key_id,
+    keyScopes: row.scopes,
+    environment: row.environment,
+    expiresAt: row.expires_at,
+    expired: row.expired,
+    revokedAt: row.revoked_at,
+    adminId: row.admin_id,
+    adminRole: row.role,
+    adminRemovedAt: row.removed_at,
+    networkId: row.network_id,
+    networkSlug: row.slug,
+    networkSuspendedAt: row.suspended_at,
+    plan: row.plan,
+    numbers: planNumbers(row.plan, {
+      requestsPerMinute: row.requests_per_minute,
+      networkRequestsPerMinute: row.network_requests_per_minute,
+      costPerMinute: row.cost_per_minute,
+    }),
+  };
+}
