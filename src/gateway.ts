@@ -1,0 +1,96 @@
+/** The composition root: builds every part in order and closes them in reverse. */
+import { type Demo, seedDemo } from '../prisma/seed.ts';
+import { Verifier } from './access/verifier.ts';
+import type { Config } from './config.ts';
+import { type Database, openDatabase } from './database/database.ts';
+import { NetworkReads } from './database/network-reads.ts';
+import { readOrMakeSecret } from './database/secret-file.ts';
+import { CursorSigner } from './domain/cursor.ts';
+import { Keyring } from './domain/keyring.ts';
+import { Context } from './graphql/context.ts';
+import { createGraphqlServer } from './graphql/server.ts';
+import { Cors } from './http/cors.ts';
+import { graphqlRoute } from './http/graphql-route.ts';
+import { healthz, readyz } from './http/health.ts';
+import { type Listener, listen } from './http/listener.ts';
+import { Router } from './http/router.ts';
+import type { Logger } from './observability/logger.ts';
+import { CallerServices } from './services/caller-services.ts';
+
+export interface Gateway {
+  /** Where it listens. */
+  readonly url: string;
+  /** The demo network that this start made; its token is nowhere else. */
+  readonly demo: Demo | null;
+  /** Sentences for the operator, at every start. */
+  readonly notices: readonly string[];
+  /** Finishes what is under way, within SHUTDOWN_TIMEOUT_MS, and closes everything. */
+  close(): Promise<void>;
+}
+
+/** Throws, with everything closed again, where a part can't be started. */
+export async function startGateway(config: Config, log: Logger): Promise<Gateway> {
+  const database = await openDatabase({
+    url: config.DATABASE_URL,
+    dataDir: config.DATA_DIR,
+    poolSize: config.DATABASE_POOL_SIZE,
+    statementTimeoutMs: config.STATEMENT_TIMEOUT_MS,
+    onConnectionLost: (error) => log.warn({ error }, 'a database connection was lost'),
+  });
+  try {
+    const demo = database.embedded ? await seedDemo(database) : null;
+    const listener = await serve(config, log, database);
+    return {
+      url: listener.url,
+      demo,
+      notices: database.notices,
+      async close() {
+        await listener.close(config.SHUTDOWN_TIMEOUT_MS);
+        await database.close();
+      },
+    };
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+async function serve(config: Config, log: Logger, database: Database): Promise<Listener> {
+  const onBug = (error: unknown, requestId: string) => log.error({ error, requestId }, 'a bug');
+  const keyring = new Keyring(config.GATEHOUSE_SECRETS ?? [await readOrMakeSecret(config.DATA_DIR)]);
+  const cursors = new CursorSigner(keyring);
+  const limits = {
+    maxTokens: config.QUERY_MAX_TOKENS,
+    maxDepth: config.QUERY_MAX_DEPTH,
+    maxAliases: config.QUERY_MAX_ALIASES,
+  };
+  const parts = {
+    database,
+    verifier: new Verifier(database),
+    graphql: createGraphqlServer(limits, onBug),
+    contextFor: (...[principal, requestId, signal]: Parameters<Parameters<typeof graphqlRoute>[0]['contextFor']>) =>
+      new Context({
+        requestId,
+        principal,
+        reads: new NetworkReads(database, principal.networkId, signal),
+        services: new CallerServices(database, principal, requestId),
+        cursors,
+      }),
+    bodyLimitBytes: config.BODY_LIMIT_BYTES,
+    onBug,
+  };
+  const started: { listener: Listener | null } = { listener: null };
+  const router = new Router(
+    {
+      graphql: (exchange, networks) => graphqlRoute(parts, exchange, networks),
+      healthz,
+      readyz: () => readyz(database, started.listener?.stopping ?? false),
+    },
+    new Cors(config.CORS_ORIGINS),
+    config.BASE_DOMAIN,
+    onBug,
+  );
+  const { HOST: host, PORT: port, REQUEST_TIMEOUT_MS: requestTimeoutMs } = config;
+  started.listener = await listen({ host, port, requestTimeoutMs, log }, (exchange) => router.handle(exchange));
+  return started.listener;
+}

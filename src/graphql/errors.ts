@@ -1,0 +1,113 @@
+/**
+ * The one translator from what was thrown to what a caller sees: a refusal with its code, or, for a bug, the request id
+ * and nothing else. The REST paths and the refusals before GraphQL use `publicRefusal` too.
+ */
+import { GraphQLError } from 'graphql';
+import { databaseFault } from '../database/faults.ts';
+import { GatehouseError, isRefusalCode, REFUSALS, type RefusalCode } from '../domain/errors.ts';
+
+/** An error as it goes out (GraphQL specification, 7.1.2), with the contract's extensions. */
+export interface PublicError {
+  readonly message: string;
+  readonly locations?: readonly { readonly line: number; readonly column: number }[];
+  readonly path?: readonly (string | number)[];
+  readonly extensions: { readonly code: RefusalCode; readonly status: number; readonly requestId: string } & Readonly<
+    Record<string, unknown>
+  >;
+}
+
+export interface Translated {
+  readonly error: PublicError;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Told of each bug, with all there is to know. */
+export type OnBug = (error: unknown, requestId: string) => void;
+
+/** How long a caller should wait for a database that is out of reach. */
+const RETRY_AFTER_SECONDS = 5;
+
+const UNREACHABLE = new GatehouseError('SERVICE_UNAVAILABLE', 'Service unavailable: the database is out of reach', {
+  headers: { 'retry-after': String(RETRY_AFTER_SECONDS) },
+});
+const TOO_SLOW = new GatehouseError('TIMEOUT', 'Timeout: the database took too long over this request');
+
+/** What a thrown thing means to the caller; null for a bug. */
+export function refusalIn(thrown: unknown): GatehouseError | null {
+  if (thrown instanceof GatehouseError) return thrown;
+  if (thrown instanceof GraphQLError && thrown.originalError != null) return refusalIn(thrown.originalError);
+  const fault = databaseFault(thrown);
+  if (fault === null) return null;
+  return fault === 'unreachable' ? UNREACHABLE : TOO_SLOW;
+}
+
+/** A thrown thing as it goes out, for anything outside of GraphQL's own machinery. */
+export function translate(thrown: unknown, requestId: string, onBug: OnBug): Translated {
+  const refusal = refusalIn(thrown);
+  if (refusal !== null) return publicRefusal(refusal, requestId);
+  onBug(thrown, requestId);
+  return publicRefusal(
+    new GatehouseError('INTERNAL_SERVER_ERROR', `Internal server error: the operator can find it by ${requestId}`),
+    requestId,
+  );
+}
+
+export function publicRefusal({ code, status, message, details }: GatehouseError, requestId: string): Translated {
+  return {
+    error: { message, extensions: { code, status, requestId, ...details.extensions } },
+    headers: details.headers ?? {},
+  };
+}
+
+/** The codes of the errors that GraphQL's own machinery makes, by the phase that made them. */
+const phases = new WeakMap<object, RefusalCode>();
+
+/** Marks an error of parsing or validation. Cached documents give the same error object again and again. */
+export function markPhase(error: object, code: 'GRAPHQL_PARSE_FAILED' | 'GRAPHQL_VALIDATION_FAILED'): void {
+  phases.set(error, code);
+}
+
+/** An error of a GraphQL result as it goes out. */
+export function translateResultError(error: GraphQLError, requestId: string, onBug: OnBug): Translated {
+  const place = {
+    ...(error.locations === undefined ? {} : { locations: error.locations }),
+    ...(error.path === undefined ? {} : { path: error.path }),
+  };
+  const own = requestErrorCode(error);
+  if (own !== null) {
+    const translated = publicRefusal(new GatehouseError(own, error.message), requestId);
+    return { error: { ...translated.error, ...place }, headers: httpHeaders(error) };
+  }
+  const { error: translated, headers } = translate(error, requestId, onBug);
+  return { error: { ...translated, ...place }, headers };
+}
+
+/**
+ * The code of an error that the caller's request is to blame for, as GraphQL or Yoga found it; null for what was thrown
+ * while fields ran, and for what Yoga calls unexpected.
+ */
+function requestErrorCode(error: GraphQLError): RefusalCode | null {
+  const phase = phases.get(error);
+  if (phase !== undefined) return phase;
+  if (error.path !== undefined || error.extensions['unexpected'] === true) return null;
+  if (error.originalError != null && !(error.originalError instanceof GraphQLError)) return null;
+  const status = httpStatus(error);
+  if (status === REFUSALS.METHOD_NOT_ALLOWED) return 'METHOD_NOT_ALLOWED';
+  if (isRefusalCode(error.extensions['code']) && error.extensions['code'] === 'INTERNAL_SERVER_ERROR') return null;
+  return 'BAD_USER_INPUT';
+}
+
+/** The HTTP status that Yoga asks for, as it does for what is wrong with the request itself. */
+export function httpStatus(error: GraphQLError): number | null {
+  const http = error.extensions['http'];
+  if (typeof http !== 'object' || http === null || !('status' in http) || 'spec' in http) return null;
+  return typeof http.status === 'number' ? http.status : null;
+}
+
+function httpHeaders(error: GraphQLError): Record<string, string> {
+  const http = error.extensions['http'];
+  if (typeof http !== 'object' || http === null || !('headers' in http)) return {};
+  const headers = http.headers;
+  if (typeof headers !== 'object' || headers === null) return {};
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]));
+}

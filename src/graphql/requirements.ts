@@ -1,0 +1,203 @@
+/**
+ * The scopes that an operation needs, known before it runs from what its elements declare. The part that does not
+ * depend on variables is worked out once a document: per definition, so that fragments that spread each other over and
+ * over cost nothing.
+ */
+import {
+  type ArgumentNode,
+  type ASTNode,
+  type DocumentNode,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  getNamedType,
+  type GraphQLInputType,
+  type GraphQLSchema,
+  isInputObjectType,
+  isListType,
+  isNonNullType,
+  Kind,
+  type OperationDefinitionNode,
+  TypeInfo,
+  type ValueNode,
+  valueFromASTUntyped,
+  visit,
+  visitWithTypeInfo,
+} from 'graphql';
+import type { Scope } from '../domain/scope.ts';
+import { declaredScopes } from './directives.ts';
+
+type Variables = Readonly<Record<string, unknown>>;
+type Test = (variables: Variables) => boolean;
+
+/** Scopes needed, or a fragment spread, where every test holds. */
+interface Item {
+  readonly tests: readonly Test[];
+  readonly needs: (variables: Variables, found: Set<Scope>) => void;
+  readonly fragment: string | null;
+}
+
+type Definition = OperationDefinitionNode | FragmentDefinitionNode;
+
+/** How deep a value in variables is looked into; anything deeper is refused by coercion or the query limits. */
+const VALUE_DEPTH_MAX = 32;
+
+export class Requirements {
+  readonly #schema: GraphQLSchema;
+  readonly #documents = new WeakMap<DocumentNode, Map<Definition, readonly Item[]>>();
+  readonly #typeScoped = new Map<GraphQLInputType, boolean>();
+
+  constructor(schema: GraphQLSchema) {
+    this.#schema = schema;
+  }
+
+  /** The scopes that the operation needs with these variables. The document must have passed validation. */
+  of(document: DocumentNode, operation: OperationDefinitionNode, variables: Variables): ReadonlySet<Scope> {
+    const definitions = this.#itemsOf(document);
+    const values = withDefaults(operation, variables);
+    const found = new Set<Scope>();
+    const fragments = new Map<string, FragmentDefinitionNode>();
+    for (const definition of definitions.keys()) {
+      if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
+    }
+    const reached = new Set<Definition>([operation]);
+    // A Set grows while it is walked: each definition that is reached is looked at once.
+    for (const definition of reached) {
+      for (const item of definitions.get(definition) ?? []) {
+        if (!item.tests.every((test) => test(values))) continue;
+        item.needs(values, found);
+        const fragment = item.fragment === null ? undefined : fragments.get(item.fragment);
+        if (fragment !== undefined) reached.add(fragment);
+      }
+    }
+    return found;
+  }
+
+  #itemsOf(document: DocumentNode): Map<Definition, readonly Item[]> {
+    const known = this.#documents.get(document);
+    if (known !== undefined) return known;
+    const definitions = document.definitions.filter(
+      (definition): definition is Definition =>
+        definition.kind === Kind.OPERATION_DEFINITION || definition.kind === Kind.FRAGMENT_DEFINITION,
+    );
+    const items = new Map(definitions.map((definition) => [definition, this.#collect(definition)]));
+    this.#documents.set(document, items);
+    return items;
+  }
+
+  #collect(definition: Definition): readonly Item[] {
+    const typeInfo = new TypeInfo(this.#schema);
+    const items: Item[] = [];
+    const tests: (readonly Test[])[] = [];
+    const add = (needs: Item['needs'], fragment: string | null = null) =>
+      items.push({ tests: tests.flat(), needs, fragment });
+    visit(
+      definition,
+      visitWithTypeInfo(typeInfo, {
+        enter: (node) => {
+          if (node.kind === Kind.FIELD || node.kind === Kind.INLINE_FRAGMENT || node.kind === Kind.FRAGMENT_SPREAD) {
+            tests.push(testsOf(node));
+          }
+          if (node.kind === Kind.FRAGMENT_SPREAD) add(nothing, node.name.value);
+          if (node.kind === Kind.FIELD) for (const needs of this.#fieldNeeds(node, typeInfo)) add(needs);
+        },
+        leave: (node) => {
+          if (node.kind === Kind.FIELD || node.kind === Kind.INLINE_FRAGMENT || node.kind === Kind.FRAGMENT_SPREAD) {
+            tests.pop();
+          }
+        },
+      }),
+    );
+    return items;
+  }
+
+  #fieldNeeds(node: FieldNode, typeInfo: TypeInfo): Item['needs'][] {
+    const field = typeInfo.getFieldDef();
+    if (field == null) return [];
+    // A field's own declaration counts; without one, that of the objects it gives.
+    const scopes = declaredScopes(field) ?? declaredScopes(getNamedType(field.type)) ?? [];
+    const needs: Item['needs'][] = scopes.length === 0 ? [] : [(_variables, found) => addAll(found, scopes)];
+    for (const argument of node.arguments ?? []) {
+      const definition = field.args.find((candidate) => candidate.name === argument.name.value);
+      if (definition !== undefined) needs.push(...this.#argumentNeeds(argument, definition));
+    }
+    return needs;
+  }
+
+  #argumentNeeds(
+    argument: ArgumentNode,
+    definition: { readonly type: GraphQLInputType; readonly extensions: Readonly<Record<string, unknown>> },
+  ): Item['needs'][] {
+    const scopes = declaredScopes(definition) ?? [];
+    if (scopes.length === 0 && !this.#holdsScopes(definition.type)) return [];
+    return [
+      (variables, found) => {
+        const value = resolve(argument.value, variables);
+        if (value === null || value === undefined) return;
+        addAll(found, scopes);
+        this.#valueNeeds(value, definition.type, found, 0);
+      },
+    ];
+  }
+
+  /** What a value needs by the input fields that are given in it. Null tells nothing, so it needs nothing. */
+  #valueNeeds(value: unknown, type: GraphQLInputType, found: Set<Scope>, depth: number): void {
+    if (value === null || value === undefined || depth > VALUE_DEPTH_MAX) return;
+    if (isNonNullType(type)) return this.#valueNeeds(value, type.ofType, found, depth);
+    if (isListType(type)) {
+      // A single value stands for a list of one.
+      for (const item of Array.isArray(value) ? value : [value]) this.#valueNeeds(item, type.ofType, found, depth + 1);
+      return;
+    }
+    if (!isInputObjectType(type) || typeof value !== 'object') return;
+    for (const field of Object.values(type.getFields())) {
+      const given = Object.hasOwn(value, field.name) ? (value as Record<string, unknown>)[field.name] : undefined;
+      if (given === null || given === undefined) continue;
+      addAll(found, declaredScopes(field) ?? []);
+      this.#valueNeeds(given, field.type, found, depth + 1);
+    }
+  }
+
+  #holdsScopes(type: GraphQLInputType): boolean {
+    const known = this.#typeScoped.get(type);
+    if (known !== undefined) return known;
+    // An input type that holds itself: false until proven otherwise.
+    this.#typeScoped.set(type, false);
+    const named = getNamedType(type);
+    const fields = isInputObjectType(named) ? Object.values(named.getFields()) : [];
+    const holds = fields.some((field) => declaredScopes(field) !== null || this.#holdsScopes(field.type));
+    this.#typeScoped.set(type, holds);
+    return holds;
+  }
+}
+
+function nothing(): void {}
+
+function addAll(found: Set<Scope>, scopes: readonly Scope[]): void {
+  for (const scope of scopes) found.add(scope);
+}
+
+/** `@skip` and `@include` of a selection. */
+function testsOf(node: Extract<ASTNode, { readonly directives?: readonly unknown[] }>): readonly Test[] {
+  const tests: Test[] = [];
+  for (const directive of ('directives' in node ? node.directives : undefined) ?? []) {
+    const name = directive.name.value;
+    const condition = directive.arguments?.find((argument) => argument.name.value === 'if')?.value;
+    if (condition === undefined || (name !== 'skip' && name !== 'include')) continue;
+    tests.push((variables) => (resolve(condition, variables) === true) === (name === 'include'));
+  }
+  return tests;
+}
+
+function resolve(value: ValueNode, variables: Variables): unknown {
+  if (value.kind === Kind.VARIABLE) return variables[value.name.value];
+  return valueFromASTUntyped(value, { ...variables });
+}
+
+function withDefaults(operation: OperationDefinitionNode, variables: Variables): Variables {
+  const values: Record<string, unknown> = { ...variables };
+  for (const { variable, defaultValue } of operation.variableDefinitions ?? []) {
+    const name = variable.name.value;
+    if (values[name] === undefined && defaultValue !== undefined) values[name] = valueFromASTUntyped(defaultValue);
+  }
+  return values;
+}

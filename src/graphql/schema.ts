@@ -1,0 +1,42 @@
+/** The schema: the types, the directives they are declared with, and a check that nothing at the root is undeclared. */
+import { printSchemaWithDirectives } from '@graphql-tools/utils';
+import { GraphQLEnumType, GraphQLSchema, lexicographicSortSchema } from 'graphql';
+import { builder } from './builder.ts';
+import { declaredScopes, directiveDefinitions } from './directives.ts';
+import './types/admin.ts';
+import './types/api-key.ts';
+import './types/member.ts';
+import './types/network.ts';
+import './types/node.ts';
+import './types/viewer.ts';
+
+builder.queryType({ description: 'What can be read. Every field says which scopes it needs.' });
+builder.mutationType({ description: 'What can be changed. Every change is on record in the audit trail.' });
+
+/** Throws where a root field declares neither scopes nor `@authenticated`. */
+export function buildSchema(): GraphQLSchema {
+  const built = builder.toSchema({ sortSchema: false });
+  const scope = built.getType('Scope');
+  if (!(scope instanceof GraphQLEnumType)) throw new TypeError('the schema has no enum Scope');
+  const config = built.toConfig();
+  const schema = new GraphQLSchema({ ...config, directives: [...config.directives, ...directiveDefinitions(scope)] });
+  refuseUndeclared(schema);
+  return schema;
+}
+
+/** `schema.graphql`, as it is kept in the repository. */
+export function printSchema(schema: GraphQLSchema): string {
+  return `${printSchemaWithDirectives(lexicographicSortSchema(schema))}\n`;
+}
+
+export function refuseUndeclared(schema: GraphQLSchema): void {
+  const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
+  const undeclared = roots.flatMap((root) =>
+    Object.values(root?.getFields() ?? {})
+      .filter((field) => declaredScopes(field) === null)
+      .map((field) => `${root?.name}.${field.name}`),
+  );
+  if (undeclared.length > 0) {
+    throw new TypeError(`These root fields declare neither @requiresScopes nor @authenticated: ${undeclared.join(', ')}`);
+  }
+}

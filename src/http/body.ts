@@ -1,0 +1,42 @@
+/** A request's JSON body, bounded in bytes. */
+import type { IncomingMessage } from 'node:http';
+import { badInput, GatehouseError } from '../domain/errors.ts';
+
+const JSON_MEDIA_TYPE = /^application\/json *(;|$)/i;
+const CHARSET = /;\s*charset="?([^";\s]+)/i;
+
+/** Refuses a body that can be seen to be wrong before it is read. */
+export function refuseBodyByHeaders({ headers }: IncomingMessage, limitBytes: number): void {
+  const type = headers['content-type'] ?? '';
+  const charset = CHARSET.exec(type)?.[1] ?? 'utf-8';
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (!JSON_MEDIA_TYPE.test(type) || charset.toLowerCase() !== 'utf-8' || encoding.toLowerCase() !== 'identity') {
+    throw new GatehouseError(
+      'UNSUPPORTED_MEDIA_TYPE',
+      'Unsupported media type: send JSON in UTF-8, not compressed, with Content-Type: application/json',
+      { headers: { accept: 'application/json' } },
+    );
+  }
+  if (Number(headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
+}
+
+/** The body's text. Throws once it is over the limit; what is still to come is then left unread. */
+export async function readBody(request: IncomingMessage, limitBytes: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > limitBytes) throw tooLarge(limitBytes);
+    chunks.push(chunk);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+  } catch {
+    // The decoder says no more than that.
+    throw badInput('The body is not UTF-8');
+  }
+}
+
+function tooLarge(limitBytes: number): GatehouseError {
+  return new GatehouseError('PAYLOAD_TOO_LARGE', `Payload too large: a body has at most ${limitBytes} bytes`);
+}

@@ -1,0 +1,81 @@
+/** Addresses to handlers. */
+import { GatehouseError } from '../domain/errors.ts';
+import type { OnBug } from '../graphql/errors.ts';
+import type { Cors } from './cors.ts';
+import type { Answer, Exchange } from './exchange.ts';
+import { restRefusal } from './rest-error.ts';
+
+export interface Routes {
+  /** `networks`: what the path and the host name, each an id or slug. */
+  readonly graphql: (exchange: Exchange, networks: readonly string[]) => Promise<Answer>;
+  readonly healthz: () => Answer;
+  readonly readyz: () => Promise<Answer>;
+}
+
+const NETWORK_GRAPHQL = /^\/networks\/([^/]+)\/graphql$/;
+
+export class Router {
+  readonly #routes: Routes;
+  readonly #cors: Cors;
+  readonly #baseDomain: string | undefined;
+  readonly #onBug: OnBug;
+
+  constructor(routes: Routes, cors: Cors, baseDomain: string | undefined, onBug: OnBug) {
+    this.#routes = routes;
+    this.#cors = cors;
+    this.#baseDomain = baseDomain;
+    this.#onBug = onBug;
+  }
+
+  /** Never rejects: what goes wrong is an answer too. */
+  async handle(exchange: Exchange): Promise<Answer> {
+    try {
+      return await this.#route(exchange);
+    } catch (thrown) {
+      return restRefusal(thrown, exchange, this.#onBug);
+    }
+  }
+
+  async #route(exchange: Exchange): Promise<Answer> {
+    const { method, path, record } = exchange;
+    const named = NETWORK_GRAPHQL.exec(path)?.[1];
+    if (path === '/graphql' || named !== undefined) {
+      record.route = named === undefined ? '/graphql' : '/networks/{network}/graphql';
+      return this.#api(exchange, named);
+    }
+    if (path === '/healthz' || path === '/readyz') {
+      record.route = path;
+      if (method !== 'GET') throw new GatehouseError('METHOD_NOT_ALLOWED', 'Method not allowed: send GET', { headers: { allow: 'GET' } });
+      return path === '/healthz' ? this.#routes.healthz() : this.#routes.readyz();
+    }
+    throw new GatehouseError('NOT_FOUND', 'Not Found: there is nothing at this address');
+  }
+
+  async #api(exchange: Exchange, named: string | undefined): Promise<Answer> {
+    const { headers } = exchange.request;
+    if (exchange.method === 'OPTIONS') return { status: 204, headers: this.#cors.preflight(headers), body: null };
+    const networks = [decode(named), this.#hostNetwork(headers.host)].filter((name) => name !== undefined);
+    const answer = await this.#routes.graphql(exchange, networks);
+    const cors = this.#cors.headers(headers);
+    const vary = [answer.headers['vary'], cors['vary']].filter((value) => value !== undefined).join(', ');
+    return { ...answer, headers: { ...answer.headers, ...cors, ...(vary === '' ? {} : { vary }) } };
+  }
+
+  /** The network that `{slug}.{base domain}` names. Any other host names none. */
+  #hostNetwork(host: string | undefined): string | undefined {
+    if (this.#baseDomain === undefined || host === undefined) return undefined;
+    const name = host.toLowerCase().replace(/:\d+$/, '').replace(/\.$/, '');
+    const suffix = `.${this.#baseDomain}`;
+    return name.endsWith(suffix) ? name.slice(0, -suffix.length) : undefined;
+  }
+}
+
+function decode(segment: string | undefined): string | undefined {
+  if (segment === undefined) return undefined;
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    // Not percent-encoding: then it is the name of no network either.
+    return segment;
+  }
+}
