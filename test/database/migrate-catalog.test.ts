@@ -1,0 +1,184 @@
+/** The migrations, applied to an empty database, make what prisma/schema.prisma says, and nothing else unlisted. */
+import { readFile } from 'node:fs/promises';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { diffDatamodels } from '../../src/database/migrate/diff.ts';
+import { migrate } from '../../src/database/migrate/migrate.ts';
+import { openScratchServer, SCRATCH_HOOK_TIMEOUT_MS, type ScratchServer } from './scratch-database.ts';
+
+// What the migrations add by hand, because schema.prisma cannot say it, and why.
+
+const BYTEWISE = 'collation C: order and uniqueness do not depend on the locale of the server or its version';
+const NEVER_NULL = 'not null: a list is never null in Prisma, whose generator leaves the column nullable';
+
+const COLLATIONS = new Map([
+  ['networks.slug', BYTEWISE],
+  ['admins.email_folded', BYTEWISE],
+  ['api_keys.name', BYTEWISE],
+  ['api_keys.name_folded', BYTEWISE],
+  ['members.name_folded', BYTEWISE],
+  ['members.email_folded', BYTEWISE],
+  ['members.external_id', BYTEWISE],
+]);
+
+const NOT_NULLS = new Map([
+  ['api_keys.scopes', NEVER_NULL],
+  ['members.tags', NEVER_NULL],
+]);
+
+const CHECKS = new Map([
+  ['networks.networks_requests_per_minute_check', 'a limit of a custom plan is above zero'],
+  ['networks.networks_network_requests_per_minute_check', 'a limit of a custom plan is above zero'],
+  ['networks.networks_cost_per_minute_check', 'a limit of a custom plan is above zero'],
+  ['api_keys.api_keys_revoked_check', 'what is revoked says by whom'],
+  ['secrets.secrets_digest_check', 'a digest is a SHA-256, never a token that slipped through'],
+  ['members.members_custom_fields_check', 'custom fields are an object'],
+  ['audit_events.audit_events_details_check', 'details are an object'],
+]);
+
+interface Column {
+  readonly type: string;
+  readonly notNull: boolean;
+  readonly default: string | null;
+  readonly collation: string | null;
+}
+
+interface Catalog {
+  readonly columns: Record<string, Column>;
+  /** `collated`: the text columns in it, and by which collation. */
+  readonly indexes: Record<string, { readonly definition: string; readonly collated: Record<string, string> }>;
+  readonly constraints: Record<string, string>;
+  readonly enums: Record<string, string[]>;
+  /** Anything else: views, sequences, functions, triggers, domains. */
+  readonly others: string[];
+}
+
+let server: ScratchServer;
+let migrated: Catalog;
+let modelled: Catalog;
+
+beforeAll(async () => {
+  server = await openScratchServer();
+  const [byFolder, byModel] = [await server.createDatabase(), await server.createDatabase()];
+  await migrate(byFolder);
+  const datamodel = await readFile(new URL('../../prisma/schema.prisma', import.meta.url), 'utf8');
+  migrated = await inDatabase(byFolder, readCatalog);
+  modelled = await inDatabase(byModel, async (pool) => {
+    await pool.query(await diffDatamodels(null, datamodel));
+    return readCatalog(pool);
+  });
+}, SCRATCH_HOOK_TIMEOUT_MS);
+
+afterAll(() => server?.close(), SCRATCH_HOOK_TIMEOUT_MS);
+
+test('the columns are those of the datamodel, but for the listed collations and not nulls', () => {
+  const expected = Object.entries(modelled.columns).map(([name, column]) => [
+    name,
+    {
+      ...column,
+      collation: COLLATIONS.has(name) ? 'C' : column.collation,
+      notNull: NOT_NULLS.has(name) || column.notNull,
+    },
+  ]);
+  expect(migrated.columns).toEqual(Object.fromEntries(expected));
+});
+
+test('the constraints are those of the datamodel, and the listed checks', () => {
+  const checks = Object.keys(migrated.constraints).filter((name) => !(name in modelled.constraints));
+  expect(checks.sort()).toEqual([...CHECKS.keys()].sort());
+  expect(checks.every((name) => migrated.constraints[name]?.startsWith('CHECK'))).toBe(true);
+  expect(migrated.constraints).toMatchObject(modelled.constraints);
+});
+
+test('the indexes, partial ones among them, are those of the datamodel', () => {
+  const definitions = (catalog: Catalog) =>
+    Object.fromEntries(Object.entries(catalog.indexes).map(([name, index]) => [name, index.definition]));
+  expect(definitions(migrated)).toEqual(definitions(modelled));
+  expect(Object.values(definitions(migrated)).filter((definition) => definition.includes(' WHERE '))).not.toEqual([]);
+});
+
+test('no index depends on a locale: each text column in one sorts by its bytes', () => {
+  const collated = Object.values(migrated.indexes).flatMap((index) => Object.entries(index.collated));
+  expect(new Set(collated.map(([column]) => column))).toEqual(new Set(COLLATIONS.keys()));
+  expect(new Set(collated.map(([, collation]) => collation))).toEqual(new Set(['C']));
+});
+
+test('the enums are those of the datamodel, their values in order', () => {
+  expect(migrated.enums).toEqual(modelled.enums);
+  expect(migrated.enums['plan']).toEqual(['STANDARD', 'PREMIUM', 'CUSTOM']);
+});
+
+test('there is nothing else', () => {
+  expect(modelled.others).toEqual([]);
+  expect(migrated.others).toEqual([]);
+});
+
+async function inDatabase<Result>(connection: pg.PoolConfig, use: (pool: pg.Pool) => Promise<Result>): Promise<Result> {
+  const pool = new pg.Pool({ ...connection, max: 1 });
+  try {
+    return await use(pool);
+  } finally {
+    await pool.end();
+  }
+}
+
+const OURS = `relnamespace = 'public'::regnamespace AND relname NOT LIKE '\\_prisma\\_%'`;
+
+const COLUMNS = `
+  SELECT relname || '.' || attname AS name, json_build_object(
+    'type', concat(format_type(atttypid, atttypmod), attidentity, attgenerated),
+    'notNull', attnotnull,
+    'default', pg_get_expr(adbin, adrelid),
+    'collation', collname
+  ) AS value
+  FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+  LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+  LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+  WHERE ${OURS} AND relkind = 'r' AND attnum > 0 AND NOT attisdropped`;
+
+const INDEXES = `
+  SELECT relname AS name, json_build_object(
+    'definition', pg_get_indexdef(indexrelid),
+    'collated', (
+      SELECT coalesce(json_object_agg(concat(indrelid::regclass, '.', attname), collname), '{}')
+      FROM unnest(indkey::int2[], indcollation::oid[]) AS part (number, collated_by)
+      JOIN pg_attribute ON attrelid = indrelid AND attnum = part.number
+      JOIN pg_collation ON pg_collation.oid = part.collated_by
+    )
+  ) AS value
+  FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+  WHERE ${OURS} AND indisvalid`;
+
+// Not-null constraints, which PostgreSQL 18 lists here, are compared as the columns' own.
+const CONSTRAINTS = `
+  SELECT relname || '.' || conname AS name, pg_get_constraintdef(pg_constraint.oid) AS value
+  FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
+  WHERE ${OURS} AND contype <> 'n'`;
+
+const ENUMS = `
+  SELECT typname AS name, json_agg(enumlabel ORDER BY enumsortorder) AS value
+  FROM pg_enum JOIN pg_type ON pg_type.oid = enumtypid GROUP BY typname`;
+
+const OTHERS = `
+  SELECT concat(relkind, ' ', relname) AS name FROM pg_class WHERE ${OURS} AND relkind NOT IN ('r', 'i')
+  UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+  UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger WHERE NOT tgisinternal
+  UNION ALL SELECT 'policy ' || polname FROM pg_policy
+  UNION ALL SELECT 'domain ' || typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype = 'd'
+  UNION ALL SELECT 'schema ' || nspname FROM pg_namespace
+    WHERE nspname NOT LIKE 'pg\\_%' AND nspname NOT IN ('public', 'information_schema')
+  UNION ALL SELECT 'extension ' || extname FROM pg_extension WHERE extname <> 'plpgsql'`;
+
+async function readCatalog(pool: pg.Pool): Promise<Catalog> {
+  const read = async <Value>(sql: string): Promise<Record<string, Value>> => {
+    const { rows } = await pool.query<{ name: string; value: Value }>(sql);
+    return Object.fromEntries(rows.map(({ name, value }) => [name, value]));
+  };
+  return {
+    columns: await read(COLUMNS),
+    indexes: await read(INDEXES),
+    constraints: await read(CONSTRAINTS),
+    enums: await read(ENUMS),
+    others: Object.keys(await read(OTHERS)),
+  };
+}

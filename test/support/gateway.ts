@@ -1,0 +1,32 @@
+/** A real gateway for tests, on the run's database, with its log kept. */
+import { tmpdir } from 'node:os';
+import { inject } from 'vitest';
+import { type Config, readConfig } from '../../src/config.ts';
+import { type Gateway, startGateway } from '../../src/gateway.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+
+export const TEST_SECRET = 'a test secret of more than thirty-two characters';
+
+export interface TestGateway extends Gateway {
+  /** Every line that the gateway logged, parsed. */
+  readonly log: Record<string, unknown>[];
+}
+
+/** `settings`: as in the environment. */
+export async function startTestGateway(settings: Record<string, string> = {}): Promise<TestGateway> {
+  const log: Record<string, unknown>[] = [];
+  const logger = createLogger('debug', { write: (line) => log.push(JSON.parse(line)) });
+  const gateway = await startGateway(testConfig(settings), logger);
+  return Object.assign(gateway, { log });
+}
+
+export function testConfig(settings: Record<string, string> = {}): Config {
+  return readConfig({
+    PORT: '0',
+    DATABASE_URL: inject('databaseUrl'),
+    DATA_DIR: `${tmpdir()}/gatehouse-unused`,
+    GATEHOUSE_SECRETS: TEST_SECRET,
+    DATABASE_POOL_SIZE: '5',
+    ...settings,
+  });
+}

@@ -1,0 +1,45 @@
+/** One database server for the whole run, and one database in it; each test keeps apart by a network of its own. */
+import { readdirSync } from 'node:fs';
+import pg from 'pg';
+import type { TestProject } from 'vitest/node';
+import { migrate } from '../../src/database/migrate/migrate.ts';
+import { openScratchServer } from '../database/scratch-database.ts';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** A PostgreSQL URL: of TEST_DATABASE_URL's server, or of an embedded one. */
+    databaseUrl: string;
+    /** TEST_REDIS_URL; '' where there is none. */
+    redisUrl: string;
+    /** A Chromium's path; '' where there is none. */
+    chromiumPath: string;
+  }
+}
+
+const CHROMIUM_PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const server = await openScratchServer();
+  const connection = await server.createDatabase();
+  await migrate(connection);
+  project.provide('databaseUrl', toUrl(connection));
+  project.provide('redisUrl', process.env['TEST_REDIS_URL'] ?? '');
+  project.provide('chromiumPath', process.env['TEST_CHROMIUM'] ?? CHROMIUM_PATHS.find(exists) ?? '');
+  return () => server.close();
+}
+
+function toUrl(connection: pg.PoolConfig): string {
+  if (connection.connectionString !== undefined) return connection.connectionString;
+  const { host = '', port = 5432, user = '', database = '' } = connection;
+  const query = new URLSearchParams({ host, port: String(port) });
+  return `postgres://${user}@localhost/${database}?${query}`;
+}
+
+function exists(path: string): boolean {
+  const cut = path.lastIndexOf('/');
+  try {
+    return readdirSync(path.slice(0, cut)).includes(path.slice(cut + 1));
+  } catch {
+    return false;
+  }
+}
