@@ -55,7 +55,12 @@ async function makeDemo(transaction: WriteTransaction): Promise<string> {
   const admin = await prisma.admin.create({
     data: { id: newUuid(), networkId, name, email, emailFolded: fold(email), role: 'OWNER' },
   });
-  await audit({ networkId, action: 'admin.created', subject: { type: 'Admin', id: admin.id }, details: { after: { role: 'OWNER' } } });
+  await audit({
+    networkId,
+    action: 'admin.created',
+    subject: { type: 'Admin', id: admin.id },
+    details: { after: { role: 'OWNER' } },
+  });
 
   const members = await demoMembers(networkId);
   await prisma.member.createMany({ data: members });
@@ -110,8 +115,14 @@ function demoMember(networkId: string, index: number, faker: Generator): Prisma.
     status,
     avatarUrl: `https://avatars.example.com/${index + 1}.png`,
     location: `${faker.location.city()}, ${faker.location.country()}`,
-    tags: faker.helpers.arrayElements(['founder', 'mentor', 'speaker', 'volunteer', 'newsletter', 'local-chapter'], { min: 0, max: 3 }),
-    customFields: { company: faker.company.name(), interests: faker.helpers.arrayElement(['music', 'code', 'food', 'sports']) },
+    tags: faker.helpers.arrayElements(['founder', 'mentor', 'speaker', 'volunteer', 'newsletter', 'local-chapter'], {
+      min: 0,
+      max: 3,
+    }),
+    customFields: {
+      company: faker.company.name(),
+      interests: faker.helpers.arrayElement(['music', 'code', 'food', 'sports']),
+    },
     createdAt,
     lastActiveAt: status === 'INVITED' ? null : faker.date.between({ from: createdAt, to: REFERENCE_DATE }),
   };

@@ -3,7 +3,8 @@ import { isIP } from 'node:net';
 import type { Config } from './config.ts';
 import type { Gateway } from './gateway.ts';
 
-const QUERY = '{ me { name networkId scopes } members(first: 3) { nodes { id name email role } pageInfo { endCursor } } }';
+const QUERY =
+  '{ me { name networkId scopes } members(first: 3) { nodes { id name email role } pageInfo { endCursor } } }';
 
 export function banner(config: Config, { url, demo }: Gateway): string {
   const lines = ['', `Gatehouse listens on ${url}`, `GraphiQL, to explore the schema: ${url}/graphql`, ''];

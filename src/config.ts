@@ -14,7 +14,10 @@ const HOUR_MS = 3_600_000;
 export const SETTINGS = {
   PORT: integer(0, 65_535, 4000),
   HOST: z.string().min(1).default('127.0.0.1'),
-  DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'must begin with postgres:// or postgresql://').optional(),
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'must begin with postgres:// or postgresql://')
+    .optional(),
   DATA_DIR: z.string().min(1).default('.data'),
   DATABASE_POOL_SIZE: integer(2, 500, 10),
   GATEHOUSE_SECRETS: z.string().transform(list).pipe(secrets()).optional(),

@@ -1,12 +1,15 @@
 /** The composition root: builds every part in order and closes them in reverse. */
 import { type Demo, seedDemo } from '../prisma/seed.ts';
+import { refuseOtherNetwork } from './access/named-network.ts';
 import { Verifier } from './access/verifier.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './database/database.ts';
 import { NetworkReads } from './database/network-reads.ts';
+import { isReachable } from './database/reachable.ts';
 import { readOrMakeSecret } from './database/secret-file.ts';
 import { CursorSigner } from './domain/cursor.ts';
 import { Keyring } from './domain/keyring.ts';
+import type { Principal } from './domain/verification.ts';
 import { Context } from './graphql/context.ts';
 import { createGraphqlServer } from './graphql/server.ts';
 import { Cors } from './http/cors.ts';
@@ -65,8 +68,8 @@ async function serve(config: Config, log: Logger, database: Database): Promise<L
     maxAliases: config.QUERY_MAX_ALIASES,
   };
   const parts = {
-    database,
     verifier: new Verifier(database),
+    refuseOtherNetwork: (principal: Principal, network: string) => refuseOtherNetwork(database, principal, network),
     graphql: createGraphqlServer(limits, onBug),
     contextFor: (...[principal, requestId, signal]: Parameters<Parameters<typeof graphqlRoute>[0]['contextFor']>) =>
       new Context({
@@ -84,7 +87,7 @@ async function serve(config: Config, log: Logger, database: Database): Promise<L
     {
       graphql: (exchange, networks) => graphqlRoute(parts, exchange, networks),
       healthz,
-      readyz: () => readyz(database, started.listener?.stopping ?? false),
+      readyz: () => readyz(() => isReachable(database), started.listener?.stopping ?? false),
     },
     new Cors(config.CORS_ORIGINS),
     config.BASE_DOMAIN,

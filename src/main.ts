@@ -1,11 +1,12 @@
 /** `npm start`: settings → gateway → signals. The only place that ends the process. */
-import { ConfigError, type Config, readConfig } from './config.ts';
+
+import { banner } from './banner.ts';
+import { type Config, ConfigError, readConfig } from './config.ts';
 import { EmbeddedError } from './database/embedded/errors.ts';
 import { databaseFault } from './database/faults.ts';
 import { MigrationError } from './database/migrate/migration-error.ts';
 import { type Gateway, startGateway } from './gateway.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
-import { banner } from './banner.ts';
 
 /** Past the shutdown's own bound, something hangs. */
 const EXIT_GRACE_MS = 5_000;
@@ -44,13 +45,15 @@ function endOnSignals(config: Config, log: Logger, gateway: Gateway): void {
 
 /** One clear sentence for what an operator can mend; the whole error for a bug. */
 function explain(error: unknown): string {
-  if (error instanceof ConfigError || error instanceof EmbeddedError || error instanceof MigrationError) return error.message;
+  if (error instanceof ConfigError || error instanceof EmbeddedError || error instanceof MigrationError)
+    return error.message;
   if (error instanceof Error && 'code' in error) {
     if (error.code === 'EADDRINUSE') return 'The port is taken by another program: end it, or set PORT to a free one.';
     if (error.code === 'EACCES') return 'The port may not be used by this user: set PORT to one above 1023.';
     if (error.code === 'EADDRNOTAVAIL') return 'HOST is no address of this machine.';
   }
-  if (databaseFault(error) !== null) return 'The database of DATABASE_URL is out of reach: see that it runs and that the address is right.';
+  if (databaseFault(error) !== null)
+    return 'The database of DATABASE_URL is out of reach: see that it runs and that the address is right.';
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 

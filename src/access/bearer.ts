@@ -1,7 +1,9 @@
 /** The Authorization header (RFC 6750, 2.1). */
 import { isToken } from '../domain/token.ts';
 
-export type Bearer = { readonly status: 'token'; readonly token: string } | { readonly status: 'missing' | 'malformed' };
+export type Bearer =
+  | { readonly status: 'token'; readonly token: string }
+  | { readonly status: 'missing' | 'malformed' };
 
 // RFC 9110, 11.1: the scheme is case-insensitive.
 const BEARER = /^bearer +(\S+) *$/i;

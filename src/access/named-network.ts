@@ -7,8 +7,8 @@ import { forbidden, type Principal } from '../domain/verification.ts';
 
 const BY_ID = 'SELECT 1 AS found FROM networks WHERE id = $1::uuid';
 const BY_SLUG = 'SELECT 1 AS found FROM networks WHERE slug = $1';
-/** A slug is a DNS label; nothing longer is looked up. */
-const SLUG_MAX_CHARACTERS = 63;
+/** A slug is a DNS label; nothing else is looked up. */
+const SLUG = /^[a-z0-9-]{1,63}$/;
 
 /** Null where the name is the token's own network: 404 when there is no such network, 403 when it is another's. */
 export async function refuseOtherNetwork(
@@ -24,7 +24,7 @@ export async function refuseOtherNetwork(
 
 async function exists(database: Pick<Database, 'pool'>, name: string, slug: string): Promise<boolean> {
   const uuid = uuidOf('Network', name);
-  if (uuid === null && slug.length > SLUG_MAX_CHARACTERS) return false;
+  if (uuid === null && !SLUG.test(slug)) return false;
   const rows = await run(database.pool, prepare(uuid === null ? BY_SLUG : BY_ID), [uuid ?? slug]);
   return rows.length > 0;
 }

@@ -8,8 +8,8 @@ import { prepare, run } from '../database/prepared.ts';
 import { SECRETS_BY_DIGEST, type SecretRow, toSecretRecord } from '../database/secrets.ts';
 import { digestOf } from '../domain/token.ts';
 import { judge, type SecretRecord, type Verification } from '../domain/verification.ts';
-import { readBearer } from './bearer.ts';
 import { BatchGate } from './batch-gate.ts';
+import { readBearer } from './bearer.ts';
 import { UnknownDigests } from './unknown-digests.ts';
 
 const BATCH_MAX_DIGESTS = 500;

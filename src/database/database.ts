@@ -5,6 +5,9 @@ import { type EmbeddedServer, openEmbedded } from './embedded/server.ts';
 import { PrismaClient } from './generated/client.ts';
 import { migrate } from './migrate/migrate.ts';
 
+/** The driver's types, for whoever runs SQL of their own: the driver itself stays in this room. */
+export type { Pool, PoolClient, QueryResultRow } from 'pg';
+
 export interface DatabaseSettings {
   /** Absent: the embedded server in `dataDir`. */
   readonly url?: string | undefined;

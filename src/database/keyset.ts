@@ -5,6 +5,9 @@
 import type pg from 'pg';
 import { prepare, run } from './prepared.ts';
 
+/** A row of a table that can be listed. */
+export type KeysetRow = pg.QueryResultRow & { readonly id: string };
+
 /** A table that can be listed. All names here are code, never input. */
 export interface KeysetTable<Row extends pg.QueryResultRow> {
   readonly name: string;

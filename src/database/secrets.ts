@@ -1,5 +1,5 @@
 /** The lookup that every verification starts from: digests to what stands behind them, by the database's clock. */
-import { planNumbers, type Plan } from '../domain/plan.ts';
+import { type Plan, planNumbers } from '../domain/plan.ts';
 import type { AdminRole } from '../domain/scope.ts';
 import type { Environment } from '../domain/token.ts';
 import type { SecretRecord } from '../domain/verification.ts';

@@ -8,7 +8,9 @@ export const KEY_NAME_MAX_CHARACTERS = 100;
 export const KEY_LIFE_MAX_YEARS = 10;
 
 /** The outcome for an id of nothing, of another network's key and of no key at all: they answer alike. */
-export const NO_SUCH_KEY = refused([{ code: 'NOT_FOUND', message: 'There is no such API key', field: ['input', 'id'] }]);
+export const NO_SUCH_KEY = refused([
+  { code: 'NOT_FOUND', message: 'There is no such API key', field: ['input', 'id'] },
+]);
 
 export interface KeyInput {
   readonly name: string;

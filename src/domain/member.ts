@@ -109,7 +109,10 @@ export function parseMember(record: Iterable<readonly [string, unknown]>, now: D
     avatarUrl: take('avatarUrl', nullable(parseAvatarUrl)),
     location: take('location', nullable(parseLocation)),
     tags: take('tags', parseTags),
-    createdAt: take('createdAt', absentIfNull((input) => parseTime(input, now))),
+    createdAt: take(
+      'createdAt',
+      absentIfNull((input) => parseTime(input, now)),
+    ),
     customFields: parseCustomFields(others, faults),
   };
   for (const field of ['email', 'name'] as const) if (!known.has(field)) faults.push({ field, reason: REQUIRED });
@@ -170,7 +173,8 @@ function parseLocation(input: unknown): Parsed<string> {
 function line(input: unknown, min: number, max: number): Parsed<string> {
   const text = trimmed(input);
   if ('reason' in text) return text;
-  if (text.value.length < min || isLongerThan(text.value, max)) return { reason: `must have ${min} to ${max} characters` };
+  if (text.value.length < min || isLongerThan(text.value, max))
+    return { reason: `must have ${min} to ${max} characters` };
   return hasControlCharacters(text.value) ? { reason: 'must not hold line breaks or control characters' } : text;
 }
 
@@ -218,10 +222,12 @@ export function parseEmail(input: unknown): Parsed<string> {
   if ('reason' in text) return text;
   const { value } = text;
   if (value === '') return { reason: REQUIRED };
-  if (isLongerThan(value, EMAIL_MAX_CHARACTERS)) return { reason: `must have at most ${EMAIL_MAX_CHARACTERS} characters` };
+  if (isLongerThan(value, EMAIL_MAX_CHARACTERS))
+    return { reason: `must have at most ${EMAIL_MAX_CHARACTERS} characters` };
   const at = value.lastIndexOf('@');
   const local = value.slice(0, at);
-  const isAddress = at > 0 && (LOCAL_PART.test(local) || QUOTED_LOCAL_PART.test(local)) && isDomain(value.slice(at + 1));
+  const isAddress =
+    at > 0 && (LOCAL_PART.test(local) || QUOTED_LOCAL_PART.test(local)) && isDomain(value.slice(at + 1));
   return isAddress ? foldable(value) : { reason: 'must be an e-mail address' };
 }
 
@@ -235,20 +241,27 @@ function isDomain(domain: string): boolean {
 const ISO_8601 =
   /^(\d{4})-(\d{2})-(\d{2})(?:[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)? ?([Zz]|[+-]\d{2}(?::?\d{2})?)?)?$/;
 
-/** A date alone is midnight in UTC; a time without a zone is refused, because nobody can know which moment it means. */
 function parseTime(input: unknown, now: Date): Parsed<Date> {
-  const parts = typeof input === 'string' ? ISO_8601.exec(input.trim()) : null;
-  if (parts === null) return { reason: 'must be a time in ISO 8601, such as 2026-01-31 or 2026-01-31T08:30:00Z' };
-  const [, year, month, day, hour, minute, second = '00', fraction = '', zone] = parts;
+  const time = typeof input === 'string' ? parseIsoTime(input.trim()) : { reason: NOT_ISO_8601 };
+  if ('reason' in time) return time;
+  const isWithin = time.value.getTime() >= 0 && time.value.getTime() <= now.getTime() + DAY_MS;
+  return isWithin ? time : { reason: 'must lie between 1970 and tomorrow' };
+}
+
+const NOT_ISO_8601 = 'must be a time in ISO 8601, such as 2026-01-31 or 2026-01-31T08:30:00Z';
+
+/** A date alone is midnight in UTC; a time without a zone is refused, because nobody can know which moment it means. */
+export function parseIsoTime(text: string): Parsed<Date> {
+  const parts = ISO_8601.exec(text);
+  if (parts === null) return { reason: NOT_ISO_8601 };
+  const [, year, month, day, hour, minute = '00', second = '00', fraction = '', zone] = parts;
   if (hour !== undefined && zone === undefined) return { reason: 'must name its time zone, such as Z or +02:00' };
-  const midnight = new Date(`${year}-${month}-${day}T00:00:00Z`);
-  const clock = `T${hour ?? '00'}:${minute ?? '00'}:${second}.${fraction.slice(0, 3).padEnd(3, '0')}Z`;
-  const time = new Date(Date.parse(`${year}-${month}-${day}${clock}`) - offsetMs(zone ?? 'Z'));
+  const date = `${year}-${month}-${day}`;
+  const clock = `${hour ?? '00'}:${minute}:${second}.${fraction.slice(0, 3).padEnd(3, '0')}`;
+  const time = new Date(Date.parse(`${date}T${clock}Z`) - offsetMs(zone ?? 'Z'));
   // Date takes 30 February for 2 March, and 24:00 for the next midnight.
-  const isReal = !Number.isNaN(time.getTime()) && midnight.getUTCDate() === Number(day) && hour !== '24';
-  if (!isReal) return { reason: 'must be a day and time that exist' };
-  if (time.getTime() >= 0 && time.getTime() <= now.getTime() + DAY_MS) return { value: time };
-  return { reason: 'must lie between 1970 and tomorrow' };
+  const isReal = new Date(`${date}T00:00:00Z`).getUTCDate() === Number(day) && hour !== '24';
+  return isReal && !Number.isNaN(time.getTime()) ? { value: time } : { reason: 'must be a day and time that exist' };
 }
 
 /** NaN where there is no such offset. */
@@ -338,7 +351,9 @@ export function mergeCustomFields(
 function sizeFault(fields: ReadonlyMap<string, Json>): string | null {
   if (fields.size === 0) return null;
   const bytes = Buffer.byteLength(JSON.stringify(Object.fromEntries(fields)));
-  return bytes > CUSTOM_FIELDS_MAX_BYTES ? `must have at most ${CUSTOM_FIELDS_MAX_BYTES} bytes as JSON, all together` : null;
+  return bytes > CUSTOM_FIELDS_MAX_BYTES
+    ? `must have at most ${CUSTOM_FIELDS_MAX_BYTES} bytes as JSON, all together`
+    : null;
 }
 
 function customNameFault(name: string): string | null {

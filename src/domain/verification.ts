@@ -3,7 +3,7 @@
  * the refusal that the caller sees.
  */
 import { GatehouseError } from './errors.ts';
-import type { PlanNumbers, Plan } from './plan.ts';
+import type { Plan, PlanNumbers } from './plan.ts';
 import { type AdminRole, effectiveScopes, type Scope } from './scope.ts';
 import type { Environment } from './token.ts';
 
@@ -72,7 +72,11 @@ export function refusalOf(denial: Denial): GatehouseError {
   switch (denial.status) {
     case 'missing':
       // RFC 6750, 3.1: a request without credentials gets no error code.
-      return unauthorized('UNAUTHORIZED', 'Missing Authorization header: send `Authorization: Bearer <token>`', 'Bearer');
+      return unauthorized(
+        'UNAUTHORIZED',
+        'Missing Authorization header: send `Authorization: Bearer <token>`',
+        'Bearer',
+      );
     case 'malformed':
       return unauthorized(
         'UNAUTHORIZED',
@@ -91,7 +95,11 @@ export function refusalOf(denial: Denial): GatehouseError {
 
 const INVALID_TOKEN = 'Bearer error="invalid_token"';
 
-function unauthorized(code: 'UNAUTHORIZED' | 'TOKEN_EXPIRED', message: string, challenge = INVALID_TOKEN): GatehouseError {
+function unauthorized(
+  code: 'UNAUTHORIZED' | 'TOKEN_EXPIRED',
+  message: string,
+  challenge = INVALID_TOKEN,
+): GatehouseError {
   return new GatehouseError(code, message, { headers: { 'www-authenticate': challenge } });
 }
 

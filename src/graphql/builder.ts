@@ -35,7 +35,8 @@ export const builder = new SchemaBuilder<Types>({
       return { typename: parsed?.type ?? '', id: parsed?.uuid ?? '' };
     },
     nodeTypeOptions: {
-      description: 'Anything with an id: `node(id:)` finds it again (https://relay.dev/graphql/objectidentification.htm).',
+      description:
+        'Anything with an id: `node(id:)` finds it again (https://relay.dev/graphql/objectidentification.htm).',
     },
   },
   prisma: {

@@ -3,8 +3,7 @@
  * Its algorithm applies the cursors, then `first`, then `last`; both page flags are exact, and cost a query only when
  * the client asks for the one that the page itself does not tell.
  */
-import type pg from 'pg';
-import type { KeysetPage, KeysetTable, Place } from '../database/keyset.ts';
+import type { KeysetPage, KeysetRow, KeysetTable, Place } from '../database/keyset.ts';
 import type { NetworkReads } from '../database/network-reads.ts';
 import type { CursorSeal, CursorSigner } from '../domain/cursor.ts';
 import { badInput } from '../domain/errors.ts';
@@ -20,7 +19,7 @@ export interface PageArgs {
 }
 
 /** A list: what is in it and in which order. Its cursors are good for it alone. */
-export interface ListSpec<Row extends pg.QueryResultRow & { readonly id: string }> {
+export interface ListSpec<Row extends KeysetRow> {
   readonly table: KeysetTable<Row>;
   readonly order: string;
   readonly descending: boolean;
@@ -29,7 +28,7 @@ export interface ListSpec<Row extends pg.QueryResultRow & { readonly id: string 
   readonly placeOf: (row: Row) => Place;
 }
 
-export class Connection<Row extends pg.QueryResultRow & { readonly id: string }> {
+export class Connection<Row extends KeysetRow> {
   readonly edges: readonly Edge<Row>[];
   readonly pageInfo: PageInfo;
 
@@ -66,7 +65,7 @@ export interface PageInfo {
 }
 
 /** Reads one page. Throws BAD_USER_INPUT for a count outside its bounds and for a cursor of another list. */
-export async function connect<Row extends pg.QueryResultRow & { readonly id: string }>(
+export async function connect<Row extends KeysetRow>(
   { reads, cursors }: { readonly reads: NetworkReads; readonly cursors: CursorSigner },
   spec: ListSpec<Row>,
   args: PageArgs,
@@ -127,9 +126,12 @@ function cut<Row>(found: readonly Row[], first: number | null, last: number | nu
 }
 
 /** All that a cursor is bound to. */
-function describe(networkId: string, spec: Pick<ListSpec<{ id: string }>, 'order' | 'descending' | 'conditions'> & {
-  readonly table: { readonly name: string };
-}): string {
+function describe(
+  networkId: string,
+  spec: Pick<ListSpec<{ id: string }>, 'order' | 'descending' | 'conditions'> & {
+    readonly table: { readonly name: string };
+  },
+): string {
   const filter = spec.conditions.map(({ sql, value }) => [sql, value]);
   return JSON.stringify([networkId, spec.table.name, spec.order, spec.descending, filter]);
 }

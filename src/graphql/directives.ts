@@ -2,7 +2,7 @@
  * The declarations that a schema element can carry. They stand once, on the element; the printed schema, the check
  * before execution and shield's rules are all read from there.
  */
-import { DirectiveLocation, GraphQLDirective, GraphQLList, GraphQLNonNull, type GraphQLEnumType } from 'graphql';
+import { DirectiveLocation, GraphQLDirective, type GraphQLEnumType, GraphQLList, GraphQLNonNull } from 'graphql';
 import { isScope, type Scope } from '../domain/scope.ts';
 
 /** The `extensions` of a field that any valid token may use. */

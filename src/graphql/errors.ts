@@ -2,7 +2,7 @@
  * The one translator from what was thrown to what a caller sees: a refusal with its code, or, for a bug, the request id
  * and nothing else. The REST paths and the refusals before GraphQL use `publicRefusal` too.
  */
-import { GraphQLError } from 'graphql';
+import { GraphQLError, Kind } from 'graphql';
 import { databaseFault } from '../database/faults.ts';
 import { GatehouseError, isRefusalCode, REFUSALS, type RefusalCode } from '../domain/errors.ts';
 
@@ -45,11 +45,16 @@ export function refusalIn(thrown: unknown): GatehouseError | null {
 export function translate(thrown: unknown, requestId: string, onBug: OnBug): Translated {
   const refusal = refusalIn(thrown);
   if (refusal !== null) return publicRefusal(refusal, requestId);
-  onBug(thrown, requestId);
+  onBug(unwrapped(thrown), requestId);
   return publicRefusal(
     new GatehouseError('INTERNAL_SERVER_ERROR', `Internal server error: the operator can find it by ${requestId}`),
     requestId,
   );
+}
+
+/** What a resolver threw, out of what GraphQL made of it. */
+function unwrapped(thrown: unknown): unknown {
+  return thrown instanceof GraphQLError && thrown.originalError != null ? unwrapped(thrown.originalError) : thrown;
 }
 
 export function publicRefusal({ code, status, message, details }: GatehouseError, requestId: string): Translated {
@@ -89,18 +94,27 @@ export function translateResultError(error: GraphQLError, requestId: string, onB
 function requestErrorCode(error: GraphQLError): RefusalCode | null {
   const phase = phases.get(error);
   if (phase !== undefined) return phase;
+  if (isOfArgument(error)) return 'BAD_USER_INPUT';
   if (error.path !== undefined || error.extensions['unexpected'] === true) return null;
   if (error.originalError != null && !(error.originalError instanceof GraphQLError)) return null;
-  const status = httpStatus(error);
-  if (status === REFUSALS.METHOD_NOT_ALLOWED) return 'METHOD_NOT_ALLOWED';
+  if (malformedStatus(error) === REFUSALS.METHOD_NOT_ALLOWED) return 'METHOD_NOT_ALLOWED';
   if (isRefusalCode(error.extensions['code']) && error.extensions['code'] === 'INTERNAL_SERVER_ERROR') return null;
   return 'BAD_USER_INPUT';
 }
 
-/** The HTTP status that Yoga asks for, as it does for what is wrong with the request itself. */
-export function httpStatus(error: GraphQLError): number | null {
+/**
+ * Whether an argument's value is to blame, such as a null in a variable whose default is not null: that shows only when
+ * the field is about to run. Such an error points at the value, one of a resolver at its field.
+ */
+function isOfArgument({ nodes, originalError }: GraphQLError): boolean {
+  const place = nodes?.[0]?.kind;
+  return place !== undefined && place !== Kind.FIELD && originalError instanceof GraphQLError;
+}
+
+/** The HTTP status of a request that Yoga finds malformed, whatever it asks; null for every other error. */
+export function malformedStatus(error: GraphQLError): number | null {
   const http = error.extensions['http'];
-  if (typeof http !== 'object' || http === null || !('status' in http) || 'spec' in http) return null;
+  if (error.extensions['code'] !== 'BAD_REQUEST' || typeof http !== 'object' || http === null || !('status' in http)) return null;
   return typeof http.status === 'number' ? http.status : null;
 }
 

@@ -9,12 +9,13 @@ import {
   type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
-  getNamedType,
+  type GraphQLInputObjectType,
   type GraphQLInputType,
   type GraphQLSchema,
+  getNamedType,
+  getNullableType,
   isInputObjectType,
   isListType,
-  isNonNullType,
   Kind,
   type OperationDefinitionNode,
   TypeInfo,
@@ -55,10 +56,7 @@ export class Requirements {
     const definitions = this.#itemsOf(document);
     const values = withDefaults(operation, variables);
     const found = new Set<Scope>();
-    const fragments = new Map<string, FragmentDefinitionNode>();
-    for (const definition of definitions.keys()) {
-      if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
-    }
+    const fragments = fragmentsOf(definitions.keys());
     const reached = new Set<Definition>([operation]);
     // A Set grows while it is walked: each definition that is reached is looked at once.
     for (const definition of reached) {
@@ -142,15 +140,19 @@ export class Requirements {
   /** What a value needs by the input fields that are given in it. Null tells nothing, so it needs nothing. */
   #valueNeeds(value: unknown, type: GraphQLInputType, found: Set<Scope>, depth: number): void {
     if (value === null || value === undefined || depth > VALUE_DEPTH_MAX) return;
-    if (isNonNullType(type)) return this.#valueNeeds(value, type.ofType, found, depth);
-    if (isListType(type)) {
+    const nullable = getNullableType(type);
+    if (isListType(nullable)) {
       // A single value stands for a list of one.
-      for (const item of Array.isArray(value) ? value : [value]) this.#valueNeeds(item, type.ofType, found, depth + 1);
-      return;
+      const items: readonly unknown[] = Array.isArray(value) ? value : [value];
+      for (const item of items) this.#valueNeeds(item, nullable.ofType, found, depth + 1);
+    } else if (isInputObjectType(nullable) && typeof value === 'object') {
+      this.#objectNeeds(value as Record<string, unknown>, nullable, found, depth);
     }
-    if (!isInputObjectType(type) || typeof value !== 'object') return;
+  }
+
+  #objectNeeds(object: Record<string, unknown>, type: GraphQLInputObjectType, found: Set<Scope>, depth: number): void {
     for (const field of Object.values(type.getFields())) {
-      const given = Object.hasOwn(value, field.name) ? (value as Record<string, unknown>)[field.name] : undefined;
+      const given = Object.hasOwn(object, field.name) ? object[field.name] : undefined;
       if (given === null || given === undefined) continue;
       addAll(found, declaredScopes(field) ?? []);
       this.#valueNeeds(given, field.type, found, depth + 1);
@@ -170,7 +172,17 @@ export class Requirements {
   }
 }
 
-function nothing(): void {}
+function fragmentsOf(definitions: Iterable<Definition>): Map<string, FragmentDefinitionNode> {
+  const fragments = new Map<string, FragmentDefinitionNode>();
+  for (const definition of definitions) {
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
+  }
+  return fragments;
+}
+
+function nothing(): void {
+  // What needs nothing adds nothing.
+}
 
 function addAll(found: Set<Scope>, scopes: readonly Scope[]): void {
   for (const scope of scopes) found.add(scope);
@@ -190,11 +202,12 @@ function testsOf(node: Extract<ASTNode, { readonly directives?: readonly unknown
 
 function resolve(value: ValueNode, variables: Variables): unknown {
   if (value.kind === Kind.VARIABLE) return variables[value.name.value];
-  return valueFromASTUntyped(value, { ...variables });
+  return valueFromASTUntyped(value, variables);
 }
 
+/** Without a prototype: a variable that is called `toString` is not given because every object has one. */
 function withDefaults(operation: OperationDefinitionNode, variables: Variables): Variables {
-  const values: Record<string, unknown> = { ...variables };
+  const values: Record<string, unknown> = Object.assign(Object.create(null), variables);
   for (const { variable, defaultValue } of operation.variableDefinitions ?? []) {
     const name = variable.name.value;
     if (values[name] === undefined && defaultValue !== undefined) values[name] = valueFromASTUntyped(defaultValue);

@@ -37,6 +37,8 @@ export function refuseUndeclared(schema: GraphQLSchema): void {
       .map((field) => `${root?.name}.${field.name}`),
   );
   if (undeclared.length > 0) {
-    throw new TypeError(`These root fields declare neither @requiresScopes nor @authenticated: ${undeclared.join(', ')}`);
+    throw new TypeError(
+      `These root fields declare neither @requiresScopes nor @authenticated: ${undeclared.join(', ')}`,
+    );
   }
 }

@@ -37,7 +37,9 @@ export function shieldRoots(schema: GraphQLSchema, onBug: (error: unknown) => vo
   const tree = Object.fromEntries(
     roots.map((root) => [
       root.name,
-      Object.fromEntries(Object.values(root.getFields()).map((field) => [field.name, ruleFor(root.name, field, onBug)])),
+      Object.fromEntries(
+        Object.values(root.getFields()).map((field) => [field.name, ruleFor(root.name, field, onBug)]),
+      ),
     ]),
   );
   const generator = shield(tree, {

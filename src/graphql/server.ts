@@ -3,15 +3,24 @@
  * and validated documents, and runs them. Media types, status codes and errors are ours. Knows no HTTP server: a request
  * goes in as values, an answer comes out as values.
  */
-import { type DocumentNode, type ExecutionResult, GraphQLError, getOperationAST, Kind, type OperationDefinitionNode, OperationTypeNode, parse } from 'graphql';
+import {
+  type DocumentNode,
+  type ExecutionResult,
+  GraphQLError,
+  getOperationAST,
+  Kind,
+  type OperationDefinitionNode,
+  OperationTypeNode,
+  parse,
+} from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
-import { REQUEST_ERRORS } from '../domain/errors.ts';
+import { badInput, REFUSALS, REQUEST_ERRORS } from '../domain/errors.ts';
 import { answerType, JSON_TYPE } from './accept.ts';
 import type { Context } from './context.ts';
-import { httpStatus, markPhase, type OnBug, translate, translateResultError } from './errors.ts';
+import { DocumentCache } from './document-cache.ts';
+import { malformedStatus, markPhase, type OnBug, translate, translateResultError } from './errors.ts';
 import { overLimits, type QueryLimits, tooExpensive } from './query-limits.ts';
 import { Requirements } from './requirements.ts';
-import { DocumentCache } from './document-cache.ts';
 import { buildSchema } from './schema.ts';
 import { refusalFor, shieldRoots } from './scopes.ts';
 
@@ -57,6 +66,9 @@ interface Call {
   answer: GraphqlAnswer | null;
 }
 
+/** What is kept of a name for the log: it is the caller's to choose, and may be as long as a document. */
+const OPERATION_NAME_MAX_CHARACTERS = 100;
+
 /** Only the path matters to Yoga. */
 const ENDPOINT = 'http://gatehouse.invalid/graphql';
 
@@ -70,15 +82,27 @@ export function createGraphqlServer(limits: QueryLimits, onBug: OnBug): GraphqlS
     landingPage: false,
     multipart: false,
     batching: false,
+    // The body was bounded before it came here.
+    maxRequestBodySize: false,
     logging: false,
     // `translateResultError` decides what an error shows, in every NODE_ENV alike.
     maskedErrors: false,
-    parserAndValidationCache: { documentCache: new DocumentCache<DocumentNode>(), errorCache: new DocumentCache<Error>() },
-    plugins: [documentRules(limits), scopeRule(new Requirements(schema)), answers(onBug)],
+    parserAndValidationCache: {
+      documentCache: new DocumentCache<DocumentNode>(),
+      errorCache: new DocumentCache<Error>(),
+    },
+    plugins: [operationNames, documentRules(limits), scopeRule(new Requirements(schema)), answers(onBug)],
   });
   return {
     async handle(request, context) {
-      const call: Call = { context, accept: request.accept, operationName: null, severalMutations: false, answer: null };
+      if (request.method === 'GET') refuseBadJson(request.search);
+      const call: Call = {
+        context,
+        accept: request.accept,
+        operationName: null,
+        severalMutations: false,
+        answer: null,
+      };
       await yoga.fetch(toFetchRequest(yoga.fetchAPI.Request, request), { call });
       if (call.answer === null) throw new TypeError('Yoga answered on its own');
       return call.answer;
@@ -96,6 +120,36 @@ function toFetchRequest(FetchRequest: typeof Request, { method, search, body, si
   });
 }
 
+/** Yoga parses the JSON in a query string without expecting it to be wrong. */
+function refuseBadJson(search: string): void {
+  const parameters = new URLSearchParams(search);
+  for (const name of ['variables', 'extensions']) {
+    const text = parameters.get(name);
+    if (text !== null && text !== '' && !isJson(text)) throw badInput(`\`${name}\` is not JSON`, name);
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    // The parser says where, in a text that only the caller has.
+    return false;
+  }
+}
+
+/** Yoga takes a name of any type for one that the document has not. */
+const operationNames: Plugin<object, Carrier> = {
+  onParams({ params }) {
+    const name: unknown = params.operationName;
+    if (name === undefined || name === null || typeof name === 'string') return;
+    throw new GraphQLError('`operationName` must be a string', {
+      extensions: { code: 'BAD_REQUEST', http: { status: REFUSALS.BAD_USER_INPUT } },
+    });
+  },
+};
+
 /** Token, depth and alias bounds, and the phase of each error. */
 function documentRules(limits: QueryLimits): Plugin<object, Carrier> {
   const judged = new WeakMap<DocumentNode, ReturnType<typeof overLimits>>();
@@ -106,7 +160,10 @@ function documentRules(limits: QueryLimits): Plugin<object, Carrier> {
         if (result instanceof GraphQLError) markPhase(result, 'GRAPHQL_PARSE_FAILED');
         if (result === null || result instanceof Error) return;
         let refusal = judged.get(result);
-        if (refusal === undefined) judged.set(result, (refusal = overLimits(result, limits)));
+        if (refusal === undefined) {
+          refusal = overLimits(result, limits);
+          judged.set(result, refusal);
+        }
         if (refusal !== null) throw refusal;
       };
     },
@@ -139,11 +196,12 @@ function scopeRule(requirements: Requirements): Plugin<object, Carrier> {
       const operation = getOperationAST(args.document, args.operationName);
       // No such operation: the executor says so.
       if (operation == null) return;
-      call.operationName = operation.name?.value ?? null;
+      call.operationName = operation.name?.value.slice(0, OPERATION_NAME_MAX_CHARACTERS) ?? null;
       call.severalMutations = mayChangeSeveral(operation);
       const needed = requirements.of(args.document, operation, args.variableValues ?? {});
       const refusal = refusalFor(needed, call.context.principal.scopes);
-      if (refusal !== null) setResultAndStopExecution({ errors: [new GraphQLError(refusal.message, { originalError: refusal })] });
+      if (refusal !== null)
+        setResultAndStopExecution({ errors: [new GraphQLError(refusal.message, { originalError: refusal })] });
     },
   };
 }
@@ -169,7 +227,10 @@ function answers(onBug: OnBug): Plugin<object, Carrier> {
 function answer(result: ExecutionResult, call: Call, onBug: OnBug): GraphqlAnswer {
   const type = answerType(call.accept);
   const headers: Record<string, string> = { 'content-type': `${type}; charset=utf-8` };
-  const { operationName, context: { requestId } } = call;
+  const {
+    operationName,
+    context: { requestId },
+  } = call;
   if (result.errors === undefined || result.errors.length === 0) {
     const { data, extensions } = result;
     return { status: 200, headers, body: JSON.stringify({ data, extensions }), operationName, code: null };
@@ -179,20 +240,25 @@ function answer(result: ExecutionResult, call: Call, onBug: OnBug): GraphqlAnswe
   const [first] = translated;
   const errors = translated.map(({ error }) => error);
   const body = JSON.stringify({ errors, ...('data' in result ? { data: result.data } : {}) });
-  const forced = result.errors.map(httpStatus).find((status) => status !== null) ?? null;
+  const malformed = result.errors.map(malformedStatus).find((status) => status !== null) ?? null;
   return { status: statusOf(), headers, body, operationName, code: first?.error.extensions.code ?? null };
 
   function statusOf(): number {
     // GraphQL over HTTP forbids an error's status where something was resolved, and so where something was changed.
-    if (result.data != null || call.severalMutations) return 200;
-    if (forced !== null || first === undefined) return forced ?? 200;
+    if (result.data != null || ('data' in result && call.severalMutations)) return 200;
+    if (malformed !== null || first === undefined) return malformed ?? 200;
     const { code, status } = first.error.extensions;
     return type === JSON_TYPE && REQUEST_ERRORS.has(code) ? 200 : status;
   }
 }
 
 /** The answer of a refusal before GraphQL, in GraphQL's form. */
-export function refusalAnswer(thrown: unknown, requestId: string, accept: string | undefined, onBug: OnBug): GraphqlAnswer {
+export function refusalAnswer(
+  thrown: unknown,
+  requestId: string,
+  accept: string | undefined,
+  onBug: OnBug,
+): GraphqlAnswer {
   const { error, headers } = translate(thrown, requestId, onBug);
   return {
     status: error.extensions.status,

@@ -25,7 +25,11 @@ export async function graphiqlPage({ request: { headers }, record }: Exchange): 
   page ??= render();
   const { gzipped, headers: own } = await page;
   if (headers['if-none-match'] === own['etag']) return { status: 304, headers: own, body: null };
-  return { status: 200, headers: { ...own, 'content-type': 'text/html; charset=utf-8', 'content-encoding': 'gzip' }, body: gzipped };
+  return {
+    status: 200,
+    headers: { ...own, 'content-type': 'text/html; charset=utf-8', 'content-encoding': 'gzip' },
+    body: gzipped,
+  };
 }
 
 async function render(): Promise<Page> {
@@ -71,7 +75,7 @@ function policy(html: string): string {
   ].join('; ');
 }
 
-const DEFAULT_QUERY = `# Give your token above, then press the play button.
+const DEFAULT_QUERY = `# Give your token above, then press play.
 query FirstMembers {
   me {
     name
@@ -93,14 +97,16 @@ query FirstMembers {
 `;
 
 const STYLE = `
-  #gatehouse { display: flex; gap: 12px; align-items: center; height: 44px; padding: 0 16px; box-sizing: border-box;
-    font: 14px/1 system-ui, sans-serif; background: #1f2a44; color: #fff; }
+  body { display: flex; flex-direction: column; height: 100vh; margin: 0; }
+  #gatehouse { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: center; padding: 8px 16px;
+    font: 14px/1.2 system-ui, sans-serif; background: #1f2a44; color: #fff; }
   #gatehouse b { margin-right: 4px; }
-  #gatehouse input[type=password] { flex: 1; max-width: 560px; padding: 6px 8px; border: 0; border-radius: 4px;
-    font: 13px ui-monospace, monospace; }
-  #gatehouse button { padding: 6px 12px; border: 0; border-radius: 4px; cursor: pointer; }
+  #gatehouse input[type=password] { flex: 1; min-width: 160px; max-width: 560px; padding: 6px 8px; border: 0;
+    border-radius: 4px; font: 13px ui-monospace, monospace; }
+  #gatehouse button { padding: 6px 12px; border: 0; border-radius: 4px; font: inherit; cursor: pointer; }
   #gatehouse label { display: flex; gap: 4px; align-items: center; }
-  #root { height: calc(100vh - 44px) !important; }
+  #root { flex: 1; min-height: 0; height: auto !important; }
+  #root .graphiql-container { height: 100%; }
 `;
 
 const TOKEN_BAR = `<form id="gatehouse" autocomplete="off"><b>Gatehouse</b>
@@ -131,20 +137,25 @@ const TOKEN_SCRIPT = `
     const remember = document.getElementById('remember');
     const state = document.getElementById('state');
     const say = () => { state.textContent = token === '' ? 'No token yet' : 'Using …' + token.slice(-4); };
+    const keep = () => {
+      if (remember.checked && token !== '') localStorage.setItem(KEY, token);
+      else localStorage.removeItem(KEY);
+    };
     field.value = token;
     remember.checked = token !== '';
     say();
+    remember.addEventListener('change', keep);
     document.getElementById('gatehouse').addEventListener('submit', (event) => {
       event.preventDefault();
       token = field.value.trim();
-      if (remember.checked && token !== '') localStorage.setItem(KEY, token);
-      else localStorage.removeItem(KEY);
+      keep();
       say();
       if (token === '') return;
+      // The schema that was asked for under another token may have been refused: GraphiQL asks once and not again.
+      if (waiting.length === 0) document.querySelector('[aria-label^="Re-fetch GraphQL schema"]')?.click();
       for (const go of waiting) go();
       waiting = [];
     });
-    remember.addEventListener('change', () => { if (!remember.checked) localStorage.removeItem(KEY); });
   });
 })();
 `;

@@ -1,7 +1,5 @@
 /** The way of one GraphQL request: who is calling, in which network, what is asked, the answer. */
-import { refuseOtherNetwork } from '../access/named-network.ts';
 import type { Verifier } from '../access/verifier.ts';
-import type { Database } from '../database/database.ts';
 import { GatehouseError } from '../domain/errors.ts';
 import { toId } from '../domain/id.ts';
 import { type Principal, refusalOf } from '../domain/verification.ts';
@@ -13,16 +11,21 @@ import type { Answer, Exchange } from './exchange.ts';
 import { graphiqlPage, wantsPage } from './graphiql.ts';
 
 export interface GraphqlRouteParts {
-  readonly database: Pick<Database, 'pool'>;
   readonly verifier: Verifier;
+  /** Null where the id or slug names the principal's own network. */
+  readonly refuseOtherNetwork: (principal: Principal, network: string) => Promise<GatehouseError | null>;
   readonly graphql: GraphqlServer;
   readonly contextFor: (principal: Principal, requestId: string, signal: AbortSignal) => Context;
   readonly bodyLimitBytes: number;
   readonly onBug: OnBug;
 }
 
-/** `network`: the id or slug that the path or host names; null where neither does. */
-export async function graphqlRoute(parts: GraphqlRouteParts, exchange: Exchange, networks: readonly string[]): Promise<Answer> {
+/** `networks`: what the path and the host name, each an id or slug. */
+export async function graphqlRoute(
+  parts: GraphqlRouteParts,
+  exchange: Exchange,
+  networks: readonly string[],
+): Promise<Answer> {
   const { request, requestId, record } = exchange;
   if (wantsPage(exchange)) return graphiqlPage(exchange);
   try {
@@ -57,7 +60,7 @@ async function verified(parts: GraphqlRouteParts, exchange: Exchange, networks: 
   record.networkId = toId('Network', principal.networkId);
   record.keyId = toId('ApiKey', principal.keyId);
   for (const network of networks) {
-    const refusal = await refuseOtherNetwork(parts.database, principal, network);
+    const refusal = await parts.refuseOtherNetwork(principal, network);
     if (refusal !== null) throw refusal;
   }
   return principal;

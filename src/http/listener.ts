@@ -27,6 +27,8 @@ const HEADERS_MAX_BYTES = 16_384;
 /** Longer than the idle time of common load balancers (60 s), so that they close first. */
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 const SHUTDOWN_POLL_MS = 50;
+/** The longest body that is read and thrown away to keep a connection, when its request was refused by its headers. */
+const SKIPPED_MAX_BYTES = 65_536;
 
 export async function listen(options: ListenerOptions, handle: Handler): Promise<Listener> {
   const state = { stopping: false };
@@ -68,7 +70,7 @@ async function serve(
 ): Promise<void> {
   const startedMs = performance.now();
   const record: AccessRecord = { route: 'none', networkId: null, keyId: null, operation: null, code: null };
-  const requestId = `req_${newUuid().replaceAll('-', '')}`;
+  const requestId = newRequestId();
   const limit = new AbortController();
   const timeUp = Promise.withResolvers<Answer>();
   const timer = setTimeout(() => {
@@ -96,15 +98,21 @@ async function serve(
     signal: limit.signal,
     record,
   };
-  const answer = state.stopping ? refuseWhileStopping(exchange) : await Promise.race([handle(exchange), timeUp.promise]);
+  const answer = state.stopping
+    ? refuseWhileStopping(exchange)
+    : await Promise.race([handle(exchange), timeUp.promise]);
   send(response, exchange, answer, state.stopping);
+}
+
+function newRequestId(): string {
+  return `req_${newUuid().replaceAll('-', '')}`;
 }
 
 function send(response: ServerResponse, { request, requestId }: Exchange, answer: Answer, stopping: boolean): void {
   if (response.destroyed) return;
   const body = answer.body ?? '';
-  // A body that was not read to its end would be taken for the next request.
-  const unread = !request.complete && answer.status >= 400;
+  // Node reads past a body that nobody wanted; a long one, or one of unknown length, is not worth the connection.
+  const unread = !request.complete && !(Number(request.headers['content-length']) <= SKIPPED_MAX_BYTES);
   response.writeHead(answer.status, {
     ...answer.headers,
     ...(answer.status === 204 ? {} : { 'content-length': Buffer.byteLength(body) }),
@@ -118,17 +126,28 @@ function send(response: ServerResponse, { request, requestId }: Exchange, answer
 function refuseWhileStopping({ requestId, record }: Exchange): Answer {
   record.code = 'SERVICE_UNAVAILABLE';
   const headers = { 'retry-after': '1' };
-  return plainRefusal(new GatehouseError('SERVICE_UNAVAILABLE', 'Service unavailable: this gateway is stopping', { headers }), requestId);
+  return plainRefusal(
+    new GatehouseError('SERVICE_UNAVAILABLE', 'Service unavailable: this gateway is stopping', { headers }),
+    requestId,
+  );
 }
 
 /** A refusal that no route had a say in: readable by GraphQL clients and others alike. */
 function plainRefusal({ code, status, message, details }: GatehouseError, requestId: string): Answer {
   const body = { errors: [{ message, extensions: { code, status, requestId } }] };
-  return { status, headers: { 'content-type': 'application/json; charset=utf-8', ...details.headers }, body: JSON.stringify(body) };
+  return {
+    status,
+    headers: { 'content-type': 'application/json; charset=utf-8', ...details.headers },
+    body: JSON.stringify(body),
+  };
 }
 
 const CONNECTION_ERRORS: Readonly<Record<string, { code: RefusalCode; status: number; message: string }>> = {
-  HPE_HEADER_OVERFLOW: { code: 'PAYLOAD_TOO_LARGE', status: 431, message: `Headers have at most ${HEADERS_MAX_BYTES} bytes` },
+  HPE_HEADER_OVERFLOW: {
+    code: 'PAYLOAD_TOO_LARGE',
+    status: 431,
+    message: `Headers have at most ${HEADERS_MAX_BYTES} bytes`,
+  },
   ERR_HTTP_REQUEST_TIMEOUT: {
     code: 'REQUEST_TIMEOUT',
     status: REFUSALS.REQUEST_TIMEOUT,
@@ -141,8 +160,11 @@ const NOT_HTTP = { code: 'BAD_USER_INPUT', status: 400, message: 'This is not HT
 function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
   const { code, status, message } = CONNECTION_ERRORS[error.code ?? ''] ?? NOT_HTTP;
-  const body = JSON.stringify({ errors: [{ message, extensions: { code, status } }] });
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json; charset=utf-8\r\n`;
+  const requestId = newRequestId();
+  const body = JSON.stringify({ errors: [{ message, extensions: { code, status, requestId } }] });
+  const head =
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json; charset=utf-8\r\n` +
+    `x-request-id: ${requestId}\r\n`;
   socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
 }
 

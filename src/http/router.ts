@@ -45,7 +45,8 @@ export class Router {
     }
     if (path === '/healthz' || path === '/readyz') {
       record.route = path;
-      if (method !== 'GET') throw new GatehouseError('METHOD_NOT_ALLOWED', 'Method not allowed: send GET', { headers: { allow: 'GET' } });
+      if (method !== 'GET')
+        throw new GatehouseError('METHOD_NOT_ALLOWED', 'Method not allowed: send GET', { headers: { allow: 'GET' } });
       return path === '/healthz' ? this.#routes.healthz() : this.#routes.readyz();
     }
     throw new GatehouseError('NOT_FOUND', 'Not Found: there is nothing at this address');

@@ -1,17 +1,20 @@
 /**
  * Every write goes through here: one transaction with its audit events, begun by checking the actor again.
  *
- * Promise 1 (revoked means revoked) rests on two halves. A write locks its actor's secret FOR SHARE and then, in a
- * second statement with a fresh snapshot, checks that it still counts. Whatever ends or narrows a secret commits first
- * and then calls `settle`, which takes the same rows FOR UPDATE: it returns once every write begun under the old state
- * has ended, and each later one sees the new state. The lock is taken after the commit, not before, so that a stream of
- * writes under a stolen key cannot hold its revocation up.
+ * Promise 1 (revoked means revoked) rests on two halves. A write takes its actor's lock, shared, and then, in a second
+ * statement with a fresh snapshot, checks that it still counts. Whatever ends or narrows a secret commits first and then
+ * calls `settle`, which takes the same locks, exclusive, and lets go of each at once: it returns when every write begun
+ * under the old state has ended, and each later one sees the new state. It locks after the commit, not before, so that a
+ * stream of writes under a stolen key cannot hold its revocation up. And the locks are PostgreSQL's advisory ones, whose
+ * queue is fair, not row locks (FOR SHARE, FOR UPDATE): there, writes that share a row overtake whoever waits to have it
+ * alone, so under a stream of writes whose key goes on (its plan or role changed) that one waits until it times out.
  */
 import type { Database } from '../database/database.ts';
 import { TRANSACTION_TIMEOUT_MS } from '../database/database.ts';
-import type { Prisma } from '../database/generated/client.ts';
+import { Prisma } from '../database/generated/client.ts';
 import { SECRETS_BY_DIGEST, type SecretRow, toSecretRecord } from '../database/secrets.ts';
-import { judge, type Principal, refusalOf } from '../domain/verification.ts';
+import type { Scope } from '../domain/scope.ts';
+import { forbidden, judge, type Principal, refusalOf } from '../domain/verification.ts';
 import type { Actor, Origin } from './actor.ts';
 import { type AuditEntry, record } from './audit.ts';
 
@@ -21,6 +24,15 @@ export interface WriteTransaction {
   readonly actor: Actor;
   /** Writes an audit event that commits with the change or not at all. */
   audit(entry: AuditEntry): Promise<void>;
+}
+
+/**
+ * The scope that a write needs, checked on the actor as it stands inside the transaction: between the check before
+ * execution and this moment it may have lost it. The command line needs none.
+ */
+export function requireScope({ actor }: WriteTransaction, scope: Scope): void {
+  if (actor.kind !== 'KEY' || actor.principal.scopes.has(scope)) return;
+  throw forbidden(`Forbidden: this token lacks the scope ${scope}`, [scope]);
 }
 
 /** How long `settle` waits for writes under way: each of them is bounded by TRANSACTION_TIMEOUT_MS. */
@@ -45,12 +57,19 @@ async function recheck(prisma: Prisma.TransactionClient, actor: Actor): Promise<
 
 async function lockPrincipal(prisma: Prisma.TransactionClient, digest: Buffer): Promise<Principal> {
   // Two statements: the check must read a snapshot that is younger than the lock.
-  await prisma.$queryRaw`SELECT 1 AS locked FROM secrets WHERE digest = ${digest} FOR SHARE`;
+  await prisma.$queryRaw`SELECT 1 AS locked FROM pg_advisory_xact_lock_shared(${lockOf(digest)}::bigint)`;
   const [row] = await prisma.$queryRawUnsafe<SecretRow[]>(SECRETS_BY_DIGEST, [digest]);
   const verification = judge(row === undefined ? null : toSecretRecord(row));
   if (verification.status !== 'valid') throw refusalOf(verification);
   return verification.principal;
 }
+
+/** A secret's lock: the first 64 bits of its digest, by which LOCKS names it in SQL. */
+function lockOf(digest: Buffer): bigint {
+  return digest.readBigInt64BE(0);
+}
+
+const LOCKS = Prisma.sql`SELECT DISTINCT ('x' || encode(substr(digest, 1, 8), 'hex'))::bit(64)::bigint AS lock FROM secrets`;
 
 /** Which secrets changed: those of some keys, of an admin's keys, or of a whole network. UUIDs. */
 export type Settled = { readonly keyIds: readonly string[] } | { readonly adminId: string } | { readonly networkId: string };
@@ -60,14 +79,17 @@ export async function settle(database: Database, changed: Settled): Promise<void
   await database.prisma.$transaction(
     async (prisma) => {
       await prisma.$executeRawUnsafe(`SET LOCAL statement_timeout = ${SETTLE_TIMEOUT_MS}`);
-      if ('keyIds' in changed) {
-        await prisma.$queryRaw`SELECT 1 AS locked FROM secrets WHERE key_id = ANY(${[...changed.keyIds]}::uuid[]) ORDER BY digest FOR UPDATE`;
-      } else if ('adminId' in changed) {
-        await prisma.$queryRaw`SELECT 1 AS locked FROM secrets WHERE key_id IN (SELECT id FROM api_keys WHERE admin_id = ${changed.adminId}::uuid) ORDER BY digest FOR UPDATE`;
-      } else {
-        await prisma.$queryRaw`SELECT 1 AS locked FROM secrets WHERE network_id = ${changed.networkId}::uuid ORDER BY digest FOR UPDATE`;
-      }
+      // One after the other, never two at once; CASE makes sure of the order within a row.
+      await prisma.$queryRaw`
+        SELECT CASE WHEN pg_advisory_lock(lock)::text = '' THEN pg_advisory_unlock(lock) END AS settled
+        FROM (${LOCKS} WHERE ${whichOf(changed)} ORDER BY lock) AS locks`;
     },
     { timeout: SETTLE_TIMEOUT_MS + 1_000 },
   );
+}
+
+function whichOf(changed: Settled): Prisma.Sql {
+  if ('keyIds' in changed) return Prisma.sql`key_id = ANY(${[...changed.keyIds]}::uuid[])`;
+  if ('networkId' in changed) return Prisma.sql`network_id = ${changed.networkId}::uuid`;
+  return Prisma.sql`key_id IN (SELECT id FROM api_keys WHERE admin_id = ${changed.adminId}::uuid)`;
 }

@@ -47,7 +47,7 @@ async function initdb(folder: string, runAs: RunAs, programs: Programs, machine:
 }
 
 async function isMade(cluster: string, { major, version }: Programs): Promise<boolean> {
-  const names = await readdir(cluster).catch((error: unknown) => {
+  const names = await readdir(cluster).catch((error: unknown): string[] => {
     if (codeOf(error) === 'ENOENT') return [];
     throw error;
   });

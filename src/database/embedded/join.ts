@@ -52,7 +52,7 @@ export async function join(place: Place, socketFolder: string, machine: Machine,
   try {
     return await untilJoined(() => attach(place, socketFolder, machine), step, place, signal);
   } catch (error) {
-    started?.stop(); // nobody would be there to stop it later
+    await started?.stop(); // nobody would be there to stop it later
     throw error;
   }
 }
@@ -122,8 +122,9 @@ async function start(place: Place, socketFolder: string, installed: Programs, ma
 
 async function runAsOwner({ home, cluster }: Place, machine: Machine): Promise<RunAs> {
   const owner = await ownerOf(cluster);
+  if (!owner) throw new EmbeddedError(`The embedded database's data, which were in ${cluster}, are gone.`);
   const runAs = await chooseRunAs(machine, owner);
-  if (owner?.uid === runAs.identity.uid) return runAs;
+  if (owner.uid === runAs.identity.uid) return runAs;
   // Root's data, made where namespaces were allowed, on a machine where they are not.
   if (await canEnter(home, runAs.identity)) await handOver(cluster, runAs.identity);
   else throw unreachable(home);

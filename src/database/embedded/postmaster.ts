@@ -19,8 +19,8 @@ import { serverArguments } from './settings.ts';
 export interface Started {
   /** Undefined while it runs. Then how it ended: `again` if another server was there or someone stopped it. */
   ending: () => Promise<'again' | ProgramError | undefined>;
-  /** Asks it to end, for a start that is given up. */
-  stop: () => void;
+  /** For a start that is given up. */
+  stop: () => Promise<void>;
 }
 
 /** Resolves once the process exists, long before it answers. */
@@ -34,13 +34,17 @@ export async function startPostmaster(
   const from = await logSize(log);
   const program = join(programs.folder, 'bin', 'postgres');
   const child = await spawnLogging(commandAs(runAs, program, serverArguments(cluster, socketFolder)), log, runAs);
+  const isRunning = () => child.exitCode === null && child.signalCode === null;
   return {
     ending: async () => {
-      if (child.exitCode === null && child.signalCode === null) return undefined;
+      if (isRunning()) return undefined;
       const stopped = child.exitCode === 0 || child.signalCode === 'SIGKILL';
       return stopped ? 'again' : readEnding(log, from, child.pid);
     },
-    stop: () => child.kill('SIGINT'),
+    stop: async () => {
+      child.kill('SIGINT');
+      await waitWhile(async () => isRunning());
+    },
   };
 }
 
@@ -69,18 +73,25 @@ async function readEnding(log: string, from: number, pid: number | undefined): P
   return anotherIsThere.test(output) ? 'again' : new ProgramError('postgres', output);
 }
 
-/** A fast shutdown writes what is in memory and ends; on a slow disk that can take its time. */
+/**
+ * A fast shutdown writes what is in memory and ends; on a slow disk that can take its time. Past the limit it is left to
+ * end by itself.
+ */
 const stopTimeoutMs = 30_000;
 const pollEveryMs = 20;
 
 /**
  * What `pg_ctl stop -m fast` does, but only to a process that is surely our server: its number may have passed to
- * another. Past the time limit it is left to end by itself.
+ * another.
  */
 export async function stopPostmaster(cluster: string): Promise<void> {
   const lock = await readServerLock(cluster);
   if (!lock || !(await isPostmaster(lock.pid, cluster))) return;
   process.kill(lock.pid, 'SIGINT');
+  await waitWhile(() => isPostmaster(lock.pid, cluster));
+}
+
+async function waitWhile(isRunning: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + stopTimeoutMs;
-  while (Date.now() < deadline && (await isPostmaster(lock.pid, cluster))) await pause(pollEveryMs);
+  while (Date.now() < deadline && (await isRunning())) await pause(pollEveryMs);
 }

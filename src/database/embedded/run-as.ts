@@ -43,7 +43,7 @@ async function asNobody(machine: Machine): Promise<RunAs> {
   const nobody = (await machine.users()).find((user) => user.name === 'nobody');
   if (machine.platform !== 'linux' || !nobody) {
     throw new EmbeddedError(
-      `PostgreSQL refuses to run as root, and there is no other user here for it: ` +
+      'PostgreSQL refuses to run as root, and there is no other user here for it: ' +
         `run Gatehouse as an ordinary user, ${orBringYourOwn}.`,
     );
   }

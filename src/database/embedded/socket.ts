@@ -33,8 +33,8 @@ export async function makeSocketFolder(folder: string, identity: Identity, machi
 }
 
 /**
- * To be called before anything is said at a socket in the folder. In a temporary folder anyone may have made one of that
- * name, with a server of their own in it.
+ * To be called before anything is said at a socket in the folder. In a temporary folder anyone may have made one of
+ * that name, with a server of their own in it.
  *
  * @param owner of the data, as whom the server runs.
  */

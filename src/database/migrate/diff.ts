@@ -44,7 +44,7 @@ async function connect(): Promise<SqlDriverAdapter> {
     executeRaw: refuse,
     executeScript: refuse,
     startTransaction: refuse,
-    dispose: async () => {},
+    dispose: async () => undefined,
   };
 }
 

@@ -37,12 +37,26 @@ export async function openSchemaEngine(adapter: SqlMigrationAwareDriverAdapterFa
 async function load(): Promise<void> {
   const file = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg');
   const module = await WebAssembly.compile(await readFile(join(dirname(file), 'schema_engine_bg.wasm')));
-  const { exports } = new WebAssembly.Instance(module, { './schema_engine_bg.js': bindings });
+  const { exports } = new WebAssembly.Instance(module, { './schema_engine_bg.js': withFreeTimers(bindings) });
   const start = exports['__wbindgen_start'];
   if (typeof start !== 'function') throw new TypeError('schema_engine_bg.wasm exports no __wbindgen_start');
   bindings.__wbg_set_wasm(exports);
   start();
 }
 
-// What it logs is its own progress, the scripts' text among it; what went wrong comes as an error.
-function ignoreLog(): void {}
+/**
+ * The engine sets a timer of ten seconds for a lock of its own and never clears it: a command line that migrated would
+ * hang that long after its work is done. Its timers so hold no process up.
+ */
+function withFreeTimers(imports: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(imports).map(([name, value]: [string, unknown]) => {
+      if (!name.startsWith('__wbg_setTimeout') || typeof value !== 'function') return [name, value];
+      return [name, (...given: unknown[]) => value(...given).unref()];
+    }),
+  );
+}
+
+function ignoreLog(): void {
+  // What it logs is its own progress, the scripts' text among it; what went wrong comes as an error.
+}

@@ -36,8 +36,9 @@ export async function runScript(session: pg.Pool, script: string): Promise<void>
   }
 }
 
-// The statement under way fails with it; unheard, the event would end the process.
-function ignoreLoss(): void {}
+function ignoreLoss(): void {
+  // The statement under way fails with it; unheard, the event would end the process.
+}
 
 async function inTransaction(client: pg.PoolClient, script: string): Promise<void> {
   await client.query('BEGIN');

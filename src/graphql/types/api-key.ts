@@ -1,9 +1,9 @@
 import type { ApiKey } from '../../database/generated/client.ts';
 import { API_KEYS } from '../../database/tables.ts';
+import { NO_SUCH_KEY } from '../../domain/api-key.ts';
 import { uuidOf } from '../../domain/id.ts';
 import { isScope } from '../../domain/scope.ts';
 import type { UserError } from '../../domain/user-error.ts';
-import { NO_SUCH_KEY } from '../../domain/api-key.ts';
 import { builder } from '../builder.ts';
 import { connect, type ListSpec } from '../connection.ts';
 import type { Context } from '../context.ts';
@@ -23,7 +23,8 @@ export const ApiKeyRef = builder.prismaNode('ApiKey', {
     status: t.field({ type: KeyStatusEnum, resolve: statusOf }),
     scopes: t.field({
       type: [ScopeEnum],
-      description: "What the key was given. What it may do is that within its admin's present role: see `Viewer.scopes`.",
+      description:
+        "What the key was given. What it may do is that within its admin's present role: see `Viewer.scopes`.",
       resolve: (key) => key.scopes.filter(isScope),
     }),
     environment: t.expose('environment', { type: KeyEnvironmentEnum }),
@@ -138,7 +139,8 @@ const STATUS = `CASE WHEN revoked_at IS NOT NULL THEN 'REVOKED' WHEN expires_at 
 
 function conditionsOf(filter: FilterInput): ListSpec<ApiKey>['conditions'] {
   const conditions: { sql: string; value: unknown }[] = [];
-  if (filter?.status) conditions.push({ sql: `${STATUS} = ANY($?::text[])`, value: [...new Set(filter.status)].sort() });
+  if (filter?.status)
+    conditions.push({ sql: `${STATUS} = ANY($?::text[])`, value: [...new Set(filter.status)].sort() });
   if (filter?.environment) {
     const value = [...new Set(filter.environment)].sort();
     conditions.push({ sql: 'environment = ANY($?::key_environment[])', value });
@@ -173,22 +175,34 @@ interface KeyPayload {
   readonly userErrors: readonly UserError[];
 }
 
-const CreateApiKeyPayload = builder.objectRef<KeyPayload & { readonly token: string | null }>('CreateApiKeyPayload').implement({
-  description: 'The new key with its token, or what is wrong with the input.',
-  fields: (t) => ({
-    apiKey: t.field({ type: ApiKeyRef, nullable: true, extensions: AUTHENTICATED, resolve: (payload) => payload.apiKey }),
-    token: t.exposeString('token', {
-      nullable: true,
-      description: 'What to send as `Authorization: Bearer …`. Shown this once: only its digest is kept.',
+const CreateApiKeyPayload = builder
+  .objectRef<KeyPayload & { readonly token: string | null }>('CreateApiKeyPayload')
+  .implement({
+    description: 'The new key with its token, or what is wrong with the input.',
+    fields: (t) => ({
+      apiKey: t.field({
+        type: ApiKeyRef,
+        nullable: true,
+        extensions: AUTHENTICATED,
+        resolve: (payload) => payload.apiKey,
+      }),
+      token: t.exposeString('token', {
+        nullable: true,
+        description: 'What to send as `Authorization: Bearer …`. Shown this once: only its digest is kept.',
+      }),
+      userErrors: t.field({ type: [UserErrorRef], resolve: (payload) => [...payload.userErrors] }),
     }),
-    userErrors: t.field({ type: [UserErrorRef], resolve: (payload) => [...payload.userErrors] }),
-  }),
-});
+  });
 
 const RevokeApiKeyPayload = builder.objectRef<KeyPayload>('RevokeApiKeyPayload').implement({
   description: 'The revoked key, or why there is none.',
   fields: (t) => ({
-    apiKey: t.field({ type: ApiKeyRef, nullable: true, extensions: AUTHENTICATED, resolve: (payload) => payload.apiKey }),
+    apiKey: t.field({
+      type: ApiKeyRef,
+      nullable: true,
+      extensions: AUTHENTICATED,
+      resolve: (payload) => payload.apiKey,
+    }),
     userErrors: t.field({ type: [UserErrorRef], resolve: (payload) => [...payload.userErrors] }),
   }),
 });

@@ -1,13 +1,16 @@
 /** The enums of the schema. */
-import { ADMIN_ROLES } from '../../domain/scope.ts';
+
 import { PLANS } from '../../domain/plan.ts';
-import { SCOPES, type Scope, type ScopeKey } from '../../domain/scope.ts';
+import { ADMIN_ROLES, SCOPES, type Scope, type ScopeKey } from '../../domain/scope.ts';
 import { ENVIRONMENTS } from '../../domain/token.ts';
 import { USER_ERROR_CODES, type UserErrorCode } from '../../domain/user-error.ts';
 import { builder } from '../builder.ts';
 
 const scopeValues = Object.fromEntries(
-  Object.entries(SCOPES).map(([key, { name, grants }]) => [key, { value: name, description: `\`${name}\`: ${grants}` }]),
+  Object.entries(SCOPES).map(([key, { name, grants }]) => [
+    key,
+    { value: name, description: `\`${name}\`: ${grants}` },
+  ]),
 ) as Record<ScopeKey, { value: Scope; description: string }>;
 
 export const ScopeEnum = builder.enumType('Scope', {

@@ -2,7 +2,7 @@ import type { Member } from '../../database/generated/client.ts';
 import { MEMBERS } from '../../database/tables.ts';
 import { badInput } from '../../domain/errors.ts';
 import { uuidOf } from '../../domain/id.ts';
-import { fold } from '../../domain/text.ts';
+import { fold, hasControlCharacters, isWellFormed } from '../../domain/text.ts';
 import { builder } from '../builder.ts';
 import { connect, type ListSpec } from '../connection.ts';
 import { requiresScopes } from '../directives.ts';
@@ -103,7 +103,10 @@ builder.queryField('member', (t) =>
     resolve: (_root, { id, email }, { loaders, reads }) => {
       const byId = typeof id === 'string';
       if (byId === (typeof email === 'string')) throw badInput('Give either `id` or `email`', 'id');
-      if (!byId) return reads.prisma.member.findFirst({ where: { emailFolded: fold(String(email)) } });
+      if (!byId) {
+        const emailFolded = addressToFind(String(email));
+        return emailFolded === null ? null : reads.prisma.member.findFirst({ where: { emailFolded } });
+      }
       const uuid = uuidOf('Member', id);
       return uuid === null ? null : loaders.member.load(uuid);
     },
@@ -133,17 +136,27 @@ function memberList(filter: FilterInput, orderBy: OrderInput): ListSpec<Member> 
 function conditionsOf(filter: FilterInput): ListSpec<Member>['conditions'] {
   const conditions: { sql: string; value: unknown }[] = [];
   if (filter?.role) conditions.push({ sql: 'role = ANY($?::member_role[])', value: set(filter.role, 'role') });
-  if (filter?.status) conditions.push({ sql: 'status = ANY($?::member_status[])', value: set(filter.status, 'status') });
+  if (filter?.status)
+    conditions.push({ sql: 'status = ANY($?::member_status[])', value: set(filter.status, 'status') });
   if (filter?.email) {
-    conditions.push({ sql: 'email_folded = ANY($?::text[])', value: set(filter.email.map(fold), 'email') });
+    const addresses = set(filter.email, 'email').map(addressToFind).filter((address) => address !== null);
+    conditions.push({ sql: 'email_folded = ANY($?::text[])', value: set(addresses, 'email') });
   }
   return conditions;
+}
+
+/** An address as it is stored; null for what is none, and what PostgreSQL would refuse to look for. */
+function addressToFind(typed: string): string | null {
+  return hasControlCharacters(typed) || !isWellFormed(typed) ? null : fold(typed);
 }
 
 /** Sorted and without doubles, so that cursors do not depend on how a filter is spelled. */
 function set(values: readonly string[], field: string): string[] {
   if (values.length > FILTER_VALUES_MAX) {
-    throw badInput(`\`filter.${field}\` takes at most ${FILTER_VALUES_MAX} values, not ${values.length}`, `filter.${field}`);
+    throw badInput(
+      `\`filter.${field}\` takes at most ${FILTER_VALUES_MAX} values, not ${values.length}`,
+      `filter.${field}`,
+    );
   }
   return [...new Set(values)].sort();
 }

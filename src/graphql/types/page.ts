@@ -29,7 +29,7 @@ export function connectionType<Row extends { readonly id: string }>(
   node: ObjectRef<any, Row>,
 ) {
   const edge = builder.objectRef<Edge<Row>>(`${name}Edge`).implement({
-    description: `A ${name} in a list, with its place there.`,
+    description: `One ${name} of a list, with its place there.`,
     fields: (t) => ({
       cursor: t.string({
         description: 'The place of this edge: good for this list alone, even after the row has changed or gone.',

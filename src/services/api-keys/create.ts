@@ -8,7 +8,7 @@ import { fold } from '../../domain/text.ts';
 import { digestOf, mintToken, redact } from '../../domain/token.ts';
 import { type Outcome, refused, type UserError } from '../../domain/user-error.ts';
 import { actorId, type Origin } from '../actor.ts';
-import { type WriteTransaction, write } from '../transaction.ts';
+import { requireScope, type WriteTransaction, write } from '../transaction.ts';
 
 export interface CreateApiKeyInput extends KeyInput {
   /** Whom the key acts for, a UUID. Left out by a key, which makes keys for its own admin only. */
@@ -45,6 +45,7 @@ export async function createApiKeyIn(
   networkId: string,
   typed: CreateApiKeyInput,
 ): Promise<CreatedApiKey> {
+  requireScope(transaction, 'keys:write');
   const input = { ...typed, name: keyName(typed.name), scopes: [...new Set(typed.scopes)] };
   const maker = await makerOf(transaction, networkId, input.adminId);
   if (maker === null) return refused([NO_SUCH_ADMIN]);

@@ -4,7 +4,7 @@ import type { ApiKey } from '../../database/generated/client.ts';
 import { NO_SUCH_KEY } from '../../domain/api-key.ts';
 import type { Outcome } from '../../domain/user-error.ts';
 import { actorId, type Origin } from '../actor.ts';
-import { settle, type WriteTransaction, write } from '../transaction.ts';
+import { requireScope, settle, type WriteTransaction, write } from '../transaction.ts';
 
 export type RevokedApiKey = Outcome<{ readonly apiKey: ApiKey }>;
 
@@ -22,11 +22,9 @@ export async function revokeApiKey(
   return { ok: true, apiKey };
 }
 
-async function revoke(
-  { actor, prisma, audit }: WriteTransaction,
-  networkId: string,
-  keyId: string,
-): Promise<ApiKey | null> {
+async function revoke(transaction: WriteTransaction, networkId: string, keyId: string): Promise<ApiKey | null> {
+  requireScope(transaction, 'keys:write');
+  const { actor, prisma, audit } = transaction;
   const changed = await prisma.$executeRaw`
     UPDATE api_keys
     SET revoked_at = clock_timestamp(), revoked_by_kind = ${actor.kind}::actor_kind, revoked_by_id = ${actorId(actor)}::uuid

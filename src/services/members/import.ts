@@ -1,0 +1,218 @@
+/**
+ * Importing members: a stream of records into a network, batch by batch, in constant memory.
+ *
+ * A member is known by externalId, else by e-mail address without regard to case, so that an import can be repeated: the
+ * second time everything is unchanged. A record that is at fault, or whose two keys belong to two members, is rejected
+ * with its line, and the import goes on. Each batch is one transaction with one audit event; it counts in the report
+ * only after its commit, so whatever was reported is there, and an import that was cut short is finished by running it
+ * again. Several imports of one network at once, from any number of processes, take turns.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Database } from '../../database/database.ts';
+import { Prisma } from '../../database/generated/client.ts';
+import { type Fault, parseMember } from '../../domain/member.ts';
+import { type Outcome, refused } from '../../domain/user-error.ts';
+import type { Origin } from '../actor.ts';
+import { write } from '../transaction.ts';
+import { type BatchPlan, type BatchRecord, planBatch, type RejectedLine } from './plan-batch.ts';
+import { readCsv } from './read-csv.ts';
+import { readJsonl } from './read-jsonl.ts';
+import { SourceError, type SourceFormat, type SourceRecord } from './source.ts';
+import { beginBatch, loadMembers, storeMembers } from './store-batch.ts';
+
+export interface ImportReport {
+  readonly created: number;
+  readonly updated: number;
+  readonly unchanged: number;
+  /** How many lines were rejected; `rejected` names the first REJECTED_KEPT_MAX of them. */
+  readonly rejectedCount: number;
+  readonly rejected: readonly RejectedLine[];
+}
+
+export interface ImportInput {
+  readonly source: AsyncIterable<Uint8Array>;
+  readonly format: SourceFormat;
+  /** Called after each commit: what has been done so far, and how many bytes of the source that took. */
+  readonly onCommit?: (report: ImportReport, sourceBytes: number) => void;
+}
+
+export const BATCH_MAX_RECORDS = 1_000;
+/** Of the source. A batch ends with the chunk that passes it, so that large records do not add up. */
+export const BATCH_MAX_BYTES = 2 * 1_048_576;
+/** Of all lines that are rejected so many are named; the others are counted, so that memory stays constant. */
+export const REJECTED_KEPT_MAX = 10_000;
+const ATTEMPTS_MAX = 6;
+const RETRY_MAX_MS = 100;
+
+/** Refused where the source cannot be read at all, or the network is gone. Throws what the source or database throws. */
+export async function importMembers(
+  database: Database,
+  origin: Origin,
+  networkId: string,
+  input: ImportInput,
+): Promise<Outcome<{ readonly report: ImportReport }>> {
+  const tally = new Tally();
+  try {
+    for await (const batch of readAhead(batchesOf(input))) {
+      const plan = await commitBatch(database, origin, networkId, batch.records, input.format);
+      if (plan === null) return refused([{ code: 'NOT_FOUND', message: 'The network is gone', field: ['network'] }]);
+      tally.add(plan);
+      input.onCommit?.(tally.report(), batch.sourceBytes);
+    }
+  } catch (error) {
+    if (error instanceof SourceError) return refused([{ code: 'INVALID', message: error.message, field: ['file'] }]);
+    throw error;
+  }
+  await analyze(database, tally.report());
+  return { ok: true, report: tally.report() };
+}
+
+class Tally {
+  #created = 0;
+  #updated = 0;
+  #unchanged = 0;
+  #rejectedCount = 0;
+  readonly #rejected: RejectedLine[] = [];
+
+  add(plan: BatchPlan): void {
+    this.#created += plan.created;
+    this.#updated += plan.updated;
+    this.#unchanged += plan.unchanged;
+    this.#rejectedCount += plan.rejected.length;
+    this.#rejected.push(...plan.rejected.slice(0, REJECTED_KEPT_MAX - this.#rejected.length));
+  }
+
+  report(): ImportReport {
+    return {
+      created: this.#created,
+      updated: this.#updated,
+      unchanged: this.#unchanged,
+      rejectedCount: this.#rejectedCount,
+      rejected: this.#rejected,
+    };
+  }
+}
+
+// ——— from the source to batches ———
+
+interface Batch {
+  readonly records: readonly BatchRecord[];
+  /** How much of the source was read when the batch was complete. */
+  readonly sourceBytes: number;
+}
+
+async function* batchesOf({ source, format }: ImportInput): AsyncGenerator<Batch> {
+  const meter = new Meter();
+  const read = format === 'csv' ? readCsv : readJsonl;
+  let records: BatchRecord[] = [];
+  let begunAt = 0;
+  for await (const found of read(meter.count(source))) {
+    const now = new Date();
+    for (const record of found) {
+      records.push(judge(record, now));
+      if (records.length < BATCH_MAX_RECORDS) continue;
+      yield { records, sourceBytes: meter.bytes };
+      records = [];
+      begunAt = meter.bytes;
+    }
+    if (meter.bytes - begunAt < BATCH_MAX_BYTES || records.length === 0) continue;
+    yield { records, sourceBytes: meter.bytes };
+    records = [];
+    begunAt = meter.bytes;
+  }
+  if (records.length > 0) yield { records, sourceBytes: meter.bytes };
+}
+
+/** Reads the next one while the database works on this one: that makes an import a third faster. */
+async function* readAhead<Item>(items: AsyncGenerator<Item>): AsyncGenerator<Item> {
+  let next = items.next();
+  try {
+    for (let item = await next; item.done !== true; item = await next) {
+      next = items.next();
+      // Its failure is met by the `await` above; until then it must not count as unhandled.
+      next.catch(() => undefined);
+      yield item.value;
+    }
+  } finally {
+    // Not awaited: a source that is silent for good would hold back the news of why the import ended.
+    items.return(undefined).catch(() => undefined);
+  }
+}
+
+class Meter {
+  bytes = 0;
+
+  async *count(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source) {
+      this.bytes += chunk.byteLength;
+      yield chunk;
+    }
+  }
+}
+
+function judge(record: SourceRecord, now: Date): BatchRecord {
+  if ('fault' in record) return record;
+  const parsed = parseMember(record.fields, now);
+  return parsed.ok
+    ? { line: record.line, member: parsed.member }
+    : { line: record.line, fault: inWords(parsed.faults) };
+}
+
+function inWords(faults: readonly Fault[]): string {
+  return faults.map(({ field, reason }) => `${field}: ${reason}`).join('; ');
+}
+
+// ——— from batches to the database ———
+
+/** Null where the network is gone. */
+async function commitBatch(
+  database: Database,
+  origin: Origin,
+  networkId: string,
+  records: readonly BatchRecord[],
+  format: SourceFormat,
+): Promise<BatchPlan | null> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await write(database, origin, async ({ prisma, audit }) => {
+        if (!(await beginBatch(prisma, networkId))) return null;
+        const plan = planBatch(records, await loadMembers(prisma, networkId, records), format === 'csv');
+        await storeMembers(prisma, networkId, plan);
+        const { created, updated, unchanged, rejected } = plan;
+        const details = { created, updated, unchanged, rejected: rejected.length };
+        const subject = { type: 'Member', id: null } as const;
+        // A batch that changed nothing is no change to record.
+        if (created + updated > 0) await audit({ networkId, action: 'members.imported', subject, details });
+        return plan;
+      });
+    } catch (error) {
+      if (attempt === ATTEMPTS_MAX || !isConflict(error)) throw error;
+      await delay(Math.random() * RETRY_MAX_MS * attempt);
+    }
+  }
+}
+
+/** unique_violation, serialization_failure, deadlock_detected: somebody else wrote the same members at the same time. */
+const CONFLICTS: ReadonlySet<unknown> = new Set(['23505', '40001', '40P01']);
+
+function isConflict(error: unknown): boolean {
+  if (!(error instanceof Prisma.PrismaClientKnownRequestError)) return false;
+  // P2034 is Prisma's own name of the last two.
+  return error.code === 'P2034' || CONFLICTS.has(sqlState(error));
+}
+
+function sqlState(error: Prisma.PrismaClientKnownRequestError): unknown {
+  const adapterError = error.meta?.['driverAdapterError'];
+  const cause = adapterError instanceof Error ? adapterError.cause : undefined;
+  return typeof cause === 'object' && cause !== null && 'originalCode' in cause ? cause.originalCode : undefined;
+}
+
+/** Below this many changes the planner's idea of the table is still good enough. */
+const ANALYZE_MIN_CHANGES = 1_000;
+
+/** Without fresh statistics the planner sorts the whole table for a page of it, until autovacuum comes by. */
+async function analyze(database: Database, { created, updated }: ImportReport): Promise<void> {
+  if (created + updated < ANALYZE_MIN_CHANGES) return;
+  // The import is done and stays done: a failure here costs speed for a while and nothing else.
+  await database.pool.query('ANALYZE members').catch(() => undefined);
+}

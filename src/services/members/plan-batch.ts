@@ -1,0 +1,233 @@
+/**
+ * What a batch of records does to the members that are there, worked out in memory: as if its records were written one
+ * after the other, in the order of their lines. Pure, so that a batch can be planned again when it must be retried.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { newUuid } from '../../domain/id.ts';
+import {
+  type Json,
+  type MemberFields,
+  type MemberRole,
+  type MemberStatus,
+  mergeCustomFields,
+  type Parsed,
+} from '../../domain/member.ts';
+import { cellText } from './csv-cell.ts';
+
+/** A member as it is stored. */
+export interface StoredMember {
+  readonly id: string;
+  readonly externalId: string | null;
+  readonly name: string;
+  readonly nameFolded: string;
+  readonly email: string;
+  readonly emailFolded: string;
+  readonly role: MemberRole;
+  readonly status: MemberStatus;
+  readonly avatarUrl: string | null;
+  readonly location: string | null;
+  readonly tags: readonly string[];
+  readonly customFields: Readonly<Record<string, Json>>;
+  /** Null: the moment at which it is stored. */
+  readonly createdAt: Date | null;
+}
+
+/** A record of the batch: a member's fields, or why it is rejected. */
+export type BatchRecord =
+  | { readonly line: number; readonly member: MemberFields }
+  | { readonly line: number; readonly fault: string };
+
+export interface RejectedLine {
+  /** The physical line of the source on which the record begins; the first is 1. */
+  readonly line: number;
+  readonly reason: string;
+}
+
+export interface BatchPlan {
+  readonly inserts: readonly StoredMember[];
+  readonly updates: readonly StoredMember[];
+  /** Ids among the updates whose address or externalId another one takes over: they must let go of it first. */
+  readonly displaced: readonly string[];
+  readonly created: number;
+  readonly updated: number;
+  readonly unchanged: number;
+  readonly rejected: readonly RejectedLine[];
+}
+
+/** `isTextual`: the records come from CSV, where every custom value is a text. */
+export function planBatch(
+  records: readonly BatchRecord[],
+  existing: readonly StoredMember[],
+  isTextual: boolean,
+): BatchPlan {
+  const planner = new Planner(existing, isTextual);
+  for (const record of records) planner.take(record);
+  return planner.plan();
+}
+
+/** A member under way. `before` is null for a new one. */
+interface Draft {
+  readonly before: StoredMember | null;
+  member: StoredMember;
+  isChanged: boolean;
+}
+
+class Planner {
+  readonly #isTextual: boolean;
+  readonly #byEmail = new Map<string, Draft>();
+  readonly #byExternalId = new Map<string, Draft>();
+  readonly #drafts: Draft[] = [];
+  readonly #rejected: RejectedLine[] = [];
+  #created = 0;
+  #updated = 0;
+  #unchanged = 0;
+
+  constructor(existing: readonly StoredMember[], isTextual: boolean) {
+    this.#isTextual = isTextual;
+    for (const member of existing) this.#add({ before: member, member, isChanged: false });
+  }
+
+  take(record: BatchRecord): void {
+    const { line } = record;
+    const reason = 'fault' in record ? record.fault : this.#apply(record.member);
+    if (reason !== null) this.#rejected.push({ line, reason });
+  }
+
+  plan(): BatchPlan {
+    const changed = this.#drafts.filter((draft) => draft.isChanged);
+    return {
+      inserts: changed.filter((draft) => draft.before === null).map((draft) => draft.member),
+      updates: changed.filter((draft) => draft.before !== null).map((draft) => draft.member),
+      displaced: displaced(changed),
+      created: this.#created,
+      updated: this.#updated,
+      unchanged: this.#unchanged,
+      rejected: this.#rejected,
+    };
+  }
+
+  /** Why the record is rejected, or null. */
+  #apply(fields: MemberFields): string | null {
+    const match = this.#match(fields);
+    if ('reason' in match) return match.reason;
+    const draft = match.value;
+    const member = draft === null ? newMember(fields) : changedMember(draft.member, fields, this.#isTextual);
+    if ('reason' in member) return `customFields: ${member.reason}`;
+    if (draft === null) this.#create(member.value);
+    else if (isDeepStrictEqual(draft.member, member.value)) this.#unchanged += 1;
+    else this.#update(draft, member.value);
+    return null;
+  }
+
+  /** The member that a record is about: by externalId, else by address; null for a new one. */
+  #match({ externalId, emailFolded }: MemberFields): Parsed<Draft | null> {
+    const byEmail = this.#byEmail.get(emailFolded) ?? null;
+    if (typeof externalId !== 'string') return { value: byEmail };
+    const byExternalId = this.#byExternalId.get(externalId) ?? null;
+    if (byExternalId === null) {
+      if (byEmail === null || byEmail.member.externalId === null) return { value: byEmail };
+      return { reason: 'email: belongs to a member with another externalId' };
+    }
+    if (byEmail === null || byEmail === byExternalId) return { value: byExternalId };
+    return { reason: 'externalId and email: belong to two different members' };
+  }
+
+  #create(member: StoredMember): void {
+    this.#created += 1;
+    this.#add({ before: null, member, isChanged: true });
+  }
+
+  #update(draft: Draft, member: StoredMember): void {
+    this.#updated += 1;
+    this.#byEmail.delete(draft.member.emailFolded);
+    if (draft.member.externalId !== null) this.#byExternalId.delete(draft.member.externalId);
+    draft.member = member;
+    draft.isChanged = true;
+    this.#index(draft);
+  }
+
+  #add(draft: Draft): void {
+    this.#drafts.push(draft);
+    this.#index(draft);
+  }
+
+  #index(draft: Draft): void {
+    this.#byEmail.set(draft.member.emailFolded, draft);
+    if (draft.member.externalId !== null) this.#byExternalId.set(draft.member.externalId, draft);
+  }
+}
+
+function newMember(fields: MemberFields): Parsed<StoredMember> {
+  const customFields = mergeCustomFields({}, fields.customFields);
+  if ('reason' in customFields) return customFields;
+  return {
+    value: {
+      id: newUuid(),
+      email: fields.email,
+      emailFolded: fields.emailFolded,
+      name: fields.name,
+      nameFolded: fields.nameFolded,
+      externalId: fields.externalId ?? null,
+      role: fields.role ?? 'MEMBER',
+      status: fields.status ?? 'ACTIVE',
+      avatarUrl: fields.avatarUrl ?? null,
+      location: fields.location ?? null,
+      tags: fields.tags ?? [],
+      customFields: customFields.value,
+      createdAt: fields.createdAt ?? null,
+    },
+  };
+}
+
+function changedMember(member: StoredMember, fields: MemberFields, isTextual: boolean): Parsed<StoredMember> {
+  const given = isTextual ? withoutSameText(member.customFields, fields.customFields) : fields.customFields;
+  const customFields =
+    given.size === 0 ? { value: member.customFields } : mergeCustomFields(member.customFields, given);
+  if ('reason' in customFields) return customFields;
+  const { externalId, avatarUrl, location } = fields;
+  return {
+    value: {
+      id: member.id,
+      email: fields.email,
+      emailFolded: fields.emailFolded,
+      name: fields.name,
+      nameFolded: fields.nameFolded,
+      externalId: externalId === undefined ? member.externalId : externalId,
+      role: fields.role ?? member.role,
+      status: fields.status ?? member.status,
+      avatarUrl: avatarUrl === undefined ? member.avatarUrl : avatarUrl,
+      location: location === undefined ? member.location : location,
+      tags: fields.tags ?? member.tags,
+      customFields: customFields.value,
+      createdAt: fields.createdAt ?? member.createdAt,
+    },
+  };
+}
+
+/** A number that comes back from CSV as the text that it was exported as stays a number. */
+function withoutSameText(
+  existing: Readonly<Record<string, Json>>,
+  given: ReadonlyMap<string, Json>,
+): ReadonlyMap<string, Json> {
+  const differing = [...given].filter(
+    ([name, text]) => !Object.hasOwn(existing, name) || cellText(existing[name] ?? null) !== text,
+  );
+  return differing.length === given.size ? given : new Map(differing);
+}
+
+function displaced(changed: readonly Draft[]): string[] {
+  const moved = changed.filter(({ before, member }) => before !== null && differ(before, member));
+  const emails = new Set(moved.map((draft) => draft.member.emailFolded));
+  const externalIds = new Set(moved.map((draft) => draft.member.externalId));
+  const isTakenOver = ({ before, member }: Draft): boolean => {
+    if (before === null) return false;
+    const email = before.emailFolded !== member.emailFolded && emails.has(before.emailFolded);
+    const externalId = before.externalId !== null && before.externalId !== member.externalId;
+    return email || (externalId && externalIds.has(before.externalId));
+  };
+  return moved.filter(isTakenOver).map((draft) => draft.member.id);
+}
+
+function differ(before: StoredMember, after: StoredMember): boolean {
+  return before.emailFolded !== after.emailFolded || before.externalId !== after.externalId;
+}

@@ -1,0 +1,96 @@
+/** A batch of an import against the database: sets of rows, never a query a row. */
+import type { Prisma } from '../../database/generated/client.ts';
+import type { BatchPlan, BatchRecord, StoredMember } from './plan-batch.ts';
+
+/** First half of the advisory lock under which a network's imports take turns; the second is from the network's id. */
+const IMPORT_LOCK = 0x6d656d62;
+
+type Transaction = Prisma.TransactionClient;
+
+/**
+ * Imports of one network go batch by batch, in turn: of two that bring the same file, the one finds what the other has
+ * stored, instead of both failing on each other's rows. False where the network is gone.
+ */
+export async function beginBatch(prisma: Transaction, networkId: string): Promise<boolean> {
+  await prisma.$executeRaw`
+    SELECT pg_advisory_xact_lock(${IMPORT_LOCK}::int, hashtext(${networkId})),
+           set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+           set_config('enable_mergejoin', 'off', true)`;
+  const found = await prisma.$queryRaw<unknown[]>`
+    SELECT 1 AS found FROM networks WHERE id = ${networkId}::uuid FOR KEY SHARE`;
+  return found.length === 1;
+}
+
+/**
+ * The members that a batch may be about, locked: whoever else writes to one waits until the batch has committed.
+ *
+ * The planner must be kept from a mistake. Members that came in since the table was last analyzed are unknown to it: it
+ * takes their network for empty, any index on the network for as good as the right one, and then each lookup reads the
+ * whole network (900 members a second instead of 20,000, and falling). So seq scans and other joins are off, and the
+ * network comes out of the list of keys: for a value that it cannot see, the planner assumes a network of average size.
+ */
+export async function loadMembers(
+  prisma: Transaction,
+  networkId: string,
+  records: readonly BatchRecord[],
+): Promise<StoredMember[]> {
+  const members = records.flatMap((record) => ('member' in record ? [record.member] : []));
+  const keys = members.map(({ emailFolded, externalId }) => ({ networkId, emailFolded, externalId }));
+  return prisma.$queryRaw<StoredMember[]>`
+    SELECT id, external_id AS "externalId", name, name_folded AS "nameFolded", email, email_folded AS "emailFolded",
+           role::text AS role, status::text AS status, avatar_url AS "avatarUrl", location, tags,
+           custom_fields AS "customFields", created_at AS "createdAt"
+    FROM members
+    WHERE id IN (
+      WITH keys AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(${JSON.stringify(keys)}::json)
+          AS k("networkId" uuid, "emailFolded" text, "externalId" text)
+      )
+      SELECT m.id FROM keys JOIN members m ON m.network_id = keys."networkId" AND m.email_folded = keys."emailFolded"
+      UNION
+      SELECT m.id FROM keys JOIN members m ON m.network_id = keys."networkId" AND m.external_id = keys."externalId"
+    )
+    ORDER BY id FOR UPDATE`;
+}
+
+export async function storeMembers(prisma: Transaction, networkId: string, plan: BatchPlan): Promise<void> {
+  if (plan.displaced.length > 0) await displace(prisma, plan.displaced);
+  if (plan.updates.length > 0) await update(prisma, plan.updates);
+  if (plan.inserts.length > 0) await insert(prisma, networkId, plan.inserts);
+}
+
+/**
+ * Uniqueness is checked row by row, so where one member takes over what another gives up, those that give it up go
+ * first: to their id, which is no address and nobody else's.
+ */
+async function displace(prisma: Transaction, ids: readonly string[]): Promise<void> {
+  await prisma.$executeRaw`
+    UPDATE members SET email_folded = id::text, external_id = NULL WHERE id = ANY(${[...ids]}::uuid[])`;
+}
+
+async function update(prisma: Transaction, members: readonly StoredMember[]): Promise<void> {
+  await prisma.$executeRaw`
+    UPDATE members AS m
+    SET external_id = r."externalId", name = r.name, name_folded = r."nameFolded", email = r.email,
+        email_folded = r."emailFolded", role = r.role::member_role, status = r.status::member_status,
+        avatar_url = r."avatarUrl", location = r.location, tags = r.tags, custom_fields = r."customFields",
+        created_at = r."createdAt", updated_at = now()
+    FROM json_to_recordset(${JSON.stringify(members)}::json) AS r(
+      id uuid, "externalId" text, name text, "nameFolded" text, email text, "emailFolded" text, role text, status text,
+      "avatarUrl" text, location text, tags text[], "customFields" jsonb, "createdAt" timestamptz)
+    WHERE m.id = r.id`;
+}
+
+/** In the order of their addresses: two transactions that insert the same ones wait for each other, not both ways. */
+async function insert(prisma: Transaction, networkId: string, members: readonly StoredMember[]): Promise<void> {
+  await prisma.$executeRaw`
+    INSERT INTO members (id, network_id, external_id, name, name_folded, email, email_folded, role, status, avatar_url,
+                         location, tags, custom_fields, created_at)
+    SELECT r.id, ${networkId}::uuid, r."externalId", r.name, r."nameFolded", r.email, r."emailFolded",
+           r.role::member_role, r.status::member_status, r."avatarUrl", r.location, r.tags, r."customFields",
+           COALESCE(r."createdAt", now())
+    FROM json_to_recordset(${JSON.stringify(members)}::json) AS r(
+      id uuid, "externalId" text, name text, "nameFolded" text, email text, "emailFolded" text, role text, status text,
+      "avatarUrl" text, location text, tags text[], "customFields" jsonb, "createdAt" timestamptz)
+    ORDER BY r."emailFolded"`;
+}
