@@ -4,11 +4,22 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { EmbeddedConnection } from '../../src/database/embedded/server.ts';
-import { eventually, openHere, openInProcess, serversUnder, sql, temporaryFolder } from './fixtures/embedded.ts';
+import {
+  eventually,
+  killServers,
+  openHere,
+  openInProcess,
+  serversUnder,
+  sql,
+  temporaryFolder,
+} from './fixtures/embedded.ts';
+
+/** The processes that use the server. */
+const leases = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted";
 
 const closeLimitMs = 3_000;
 
-test('after a kill -9 of its user the server runs on, and the next start attaches and stops it when it leaves', async () => {
+test('after a kill -9 of its user the server runs on, and the next start attaches and later stops it', async () => {
   const dataDir = await temporaryFolder();
   const killed = openInProcess({ dataDir });
   const { connection } = await killed.ready;
@@ -48,7 +59,7 @@ async function insertUntilKilled(
   })().catch(() => undefined); // ends with the server
   await pause(300);
   await first();
-  for (const pid of await serversUnder(dataDir)) process.kill(pid, 'SIGKILL');
+  await killServers(dataDir);
   await inserting;
   return acknowledged;
 }
@@ -60,7 +71,8 @@ test('a process whose server was killed starts it again, and nothing but the wai
   await other.ready;
   await sql(one.connection, 'CREATE TABLE kept AS SELECT 7 AS value');
   await killServers(dataDir);
-  await eventually(async () => (await sql(one.connection, 'SELECT value FROM kept')).length === 1);
+  await eventually(async () => (await sql(one.connection, leases)).length === 2);
+  expect(await sql(one.connection, 'SELECT value FROM kept')).toEqual([{ value: 7 }]);
   await one.close();
   expect(await serversUnder(dataDir)).toHaveLength(1);
   await other.close();
@@ -103,9 +115,12 @@ test('data that vanish under a running server are waited for, not replaced by an
 test('a process that lost its lease takes it again, so that no other stops the server under it', async () => {
   const dataDir = await temporaryFolder();
   const { connection } = await openHere(dataDir);
-  const sessions = "FROM pg_stat_activity WHERE application_name = 'gatehouse embedded'";
-  await sql(connection, `SELECT pg_terminate_backend(pid) ${sessions}`);
-  await eventually(async () => (await sql(connection, `SELECT pid ${sessions}`)).length === 1);
+  const [lost] = await sql(connection, leases);
+  await sql(connection, 'SELECT pg_terminate_backend($1)', [(lost as { pid: number }).pid]);
+  await eventually(async () => {
+    const [taken] = await sql(connection, leases);
+    return (taken as { pid: number }).pid !== (lost as { pid: number }).pid;
+  });
   const other = openInProcess({ dataDir });
   await other.ready;
   await other.close();
@@ -178,7 +193,3 @@ test('a first start that was killed before it made the gatehouse database heals'
   expect(await sql(one.connection, 'SELECT current_database()')).toEqual([{ current_database: 'gatehouse' }]);
   expect(other.connection).toEqual(one.connection);
 });
-
-async function killServers(dataDir: string): Promise<void> {
-  for (const pid of await serversUnder(dataDir)) process.kill(pid, 'SIGKILL');
-}

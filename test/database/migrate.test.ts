@@ -123,7 +123,7 @@ describe('a migration that fails', () => {
     for (const _ of [1, 2]) {
       await expect(migrate(connection, { folder: bad })).rejects.toThrow('Migration 1_first failed');
     }
-    expect(await query(`SELECT logs FROM _prisma_migrations`)).toEqual([
+    expect(await query('SELECT logs FROM _prisma_migrations')).toEqual([
       { logs: expect.stringContaining('division by zero') },
       { logs: expect.stringContaining('division by zero') },
     ]);
@@ -341,7 +341,7 @@ async function database(): Promise<Scratch> {
   const connection = await server.createDatabase();
   const pool = new pg.Pool({ ...connection, options: '-c search_path=public' });
   // The database is dropped at the end with whatever is still connected.
-  pool.on('error', () => {});
+  pool.on('error', () => undefined);
   pools.push(pool);
   return { connection, pool, query: async (sql) => (await pool.query<Record<string, unknown>>(sql)).rows };
 }

@@ -50,7 +50,7 @@ function external(url: string): Server {
       to.pathname = `/${database}`;
       return { connectionString: to.href };
     },
-    async close() {},
+    close: async () => undefined,
   };
 }
 

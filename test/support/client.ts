@@ -14,7 +14,10 @@ export interface Reply {
 export interface ReplyError {
   readonly message: string;
   readonly path?: readonly (string | number)[];
-  readonly extensions: { readonly code: string; readonly status: number; readonly requestId: string } & Record<string, unknown>;
+  readonly extensions: { readonly code: string; readonly status: number; readonly requestId: string } & Record<
+    string,
+    unknown
+  >;
 }
 
 export interface CallOptions {
@@ -24,7 +27,12 @@ export interface CallOptions {
   readonly path?: string;
 }
 
-export async function graphql(url: string, token: string | null, query: string, options: CallOptions = {}): Promise<Reply> {
+export async function graphql(
+  url: string,
+  token: string | null,
+  query: string,
+  options: CallOptions = {},
+): Promise<Reply> {
   const response = await fetch(url + (options.path ?? '/graphql'), {
     method: 'POST',
     headers: {

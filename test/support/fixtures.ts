@@ -26,10 +26,15 @@ export interface TestNetwork {
 /** A network of its own for one test, with an owner and a key that holds all scopes where none are named. */
 export async function makeNetwork(
   database: Database,
-  { scopes = ALL_SCOPES, network: data = {} }: { scopes?: readonly Scope[]; network?: Partial<Prisma.NetworkCreateInput> } = {},
+  {
+    scopes = ALL_SCOPES,
+    network: data = {},
+  }: { scopes?: readonly Scope[]; network?: Partial<Prisma.NetworkCreateInput> } = {},
 ): Promise<TestNetwork> {
   const slug = `t-${randomBytes(8).toString('hex')}`;
-  const network = await database.prisma.network.create({ data: { id: newUuid(), slug, name: `Test ${slug}`, ...data } });
+  const network = await database.prisma.network.create({
+    data: { id: newUuid(), slug, name: `Test ${slug}`, ...data },
+  });
   const admin = await makeAdmin(database, network.id);
   const { apiKey, token } = await makeKey(database, network.id, { scopes, adminId: admin.id });
   return { network, admin, apiKey, token };
@@ -66,7 +71,11 @@ export async function makeMembers(
   shape: (index: number) => Partial<Prisma.MemberCreateManyInput> = () => ({}),
 ): Promise<Member[]> {
   const rows = Array.from({ length: count }, (_, index) => {
-    const { name = `Member ${index}`, email = `m${index}-${randomBytes(4).toString('hex')}@example.test`, ...more } = shape(index);
+    const {
+      name = `Member ${index}`,
+      email = `m${index}-${randomBytes(4).toString('hex')}@example.test`,
+      ...more
+    } = shape(index);
     return { id: newUuid(), networkId, name, nameFolded: fold(name), email, emailFolded: fold(email), ...more };
   });
   await database.prisma.member.createMany({ data: rows });

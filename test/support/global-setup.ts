@@ -1,6 +1,6 @@
 /** One database server for the whole run, and one database in it; each test keeps apart by a network of its own. */
 import { readdirSync } from 'node:fs';
-import pg from 'pg';
+import type pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { migrate } from '../../src/database/migrate/migrate.ts';
 import { openScratchServer } from '../database/scratch-database.ts';

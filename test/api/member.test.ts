@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest';
+import { newUuid, toId } from '../../src/domain/id.ts';
+import { makeMembers, makeNetwork } from '../support/fixtures.ts';
+import { BASE_DOMAIN, refusesAsAllDo } from '../support/refusals.ts';
+import { useGateway } from '../support/suite.ts';
+
+const suite = useGateway({ BASE_DOMAIN });
+const QUERY = 'query($id: ID, $email: String) { member(id: $id, email: $email) { id name } }';
+
+describe('member', () => {
+  test.for([
+    ['id', ['members:read'], (id: string) => ({ id })],
+    ['e-mail address', ['members:email', 'members:read'], () => ({ email: 'Grace@Example.test' })],
+    ['e-mail address, without regard to case', ['members:email', 'members:read'], () => ({ email: 'gRACE@eXAMPLE.TEST' })],
+    ['e-mail address, without regard to Unicode composition', ['members:email', 'members:read'], () => ({ email: 'ｇrace@example.test' })],
+    ['id, where the address is null', ['members:read'], (id: string) => ({ id, email: null })],
+  ] as const)('is found by %s with the scopes %j', async ([, scopes, variables]) => {
+    const { network, token } = await makeNetwork(suite.database, { scopes });
+    const [, member] = await makeMembers(suite.database, network.id, 3, (index) =>
+      index === 1 ? { email: 'Grace@Example.test' } : {},
+    );
+    const id = toId('Member', String(member?.id));
+    const reply = await suite.call(token, QUERY, { variables: variables(id) });
+    expect(reply.status).toBe(200);
+    expect(reply.body).toEqual({ data: { member: { id, name: member?.name } } });
+  });
+
+  test.for([
+    ['an id that was never given out', () => ({ id: toId('Member', newUuid()) })],
+    ['what is no id', () => ({ id: 'mem_1' })],
+    ['an empty id', () => ({ id: '' })],
+    ['an id of another type', (uuid: string) => ({ id: toId('ApiKey', uuid) })],
+    ['an id in capitals', (uuid: string) => ({ id: toId('Member', uuid).toUpperCase() })],
+    ['an address that nobody has', () => ({ email: 'nobody@example.test' })],
+    ['a part of an address', () => ({ email: '@example.test' })],
+    ['a pattern', () => ({ email: '%' })],
+    ['an address with a NUL in it', () => ({ email: 'a\u0000@example.test' })],
+    ['an address that is no Unicode', () => ({ email: '\ud800' })],
+  ] as const)('is null for %s', async ([, variables]) => {
+    const { network, token } = await makeNetwork(suite.database);
+    const [member] = await makeMembers(suite.database, network.id, 1);
+    const reply = await suite.call(token, QUERY, { variables: variables(String(member?.id)) });
+    expect(reply.status).toBe(200);
+    expect(reply.body).toEqual({ data: { member: null } });
+  });
+
+  test('of another network is not there, by id or by address', async () => {
+    const [own, other] = [await makeNetwork(suite.database), await makeNetwork(suite.database)];
+    const [member] = await makeMembers(suite.database, other.network.id, 1);
+    for (const variables of [{ id: toId('Member', String(member?.id)) }, { email: member?.email }]) {
+      expect((await suite.call(own.token, QUERY, { variables })).body).toEqual({ data: { member: null } });
+      expect((await suite.call(other.token, QUERY, { variables })).body.data.member).not.toBeNull();
+    }
+  });
+
+  test.for([
+    ['neither', {}],
+    ['both', { id: 'mem_1', email: 'a@example.test' }],
+    ['two nulls', { id: null, email: null }],
+  ] as const)('refuses %s of id and address', async ([, variables]) => {
+    const { token } = await makeNetwork(suite.database);
+    const reply = await suite.call(token, QUERY, { variables });
+    expect(reply.status).toBe(200); // GraphQL over HTTP: there is data, if only a null
+    expect(reply.body).toEqual({
+      data: { member: null },
+      errors: [
+        expect.objectContaining({
+          message: 'Give either `id` or `email`',
+          path: ['member'],
+          extensions: expect.objectContaining({ code: 'BAD_USER_INPUT', field: 'id' }),
+        }),
+      ],
+    });
+  });
+
+  refusesAsAllDo(suite, {
+    query: '{ member(email: "a@example.test") { name network { slug } } }',
+    scopes: ['members:email', 'members:read', 'network:read'],
+  });
+});

@@ -1,0 +1,123 @@
+/** What the servers serve: one network of 20,000 members whose rows lie among those of others, as they would in use. */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Database } from '../../src/database/database.ts';
+import { newUuid } from '../../src/domain/id.ts';
+import { PLAN_NUMBER_MAX } from '../../src/domain/plan.ts';
+import type { Scope } from '../../src/domain/scope.ts';
+import { fold } from '../../src/domain/text.ts';
+import { COMMAND_LINE } from '../../src/services/actor.ts';
+import { createAdmin } from '../../src/services/admins.ts';
+import { createApiKey } from '../../src/services/api-keys/create.ts';
+import { createNetwork } from '../../src/services/networks.ts';
+
+export interface Community {
+  /** A UUID. */
+  readonly networkId: string;
+  readonly members: number;
+  readonly token: string;
+}
+
+const MEMBERS = 20_000;
+const OTHER_NETWORKS = 3;
+const MEMBERS_OF_OTHERS = 5_000;
+const BATCH = 1_000;
+const SCOPES: readonly Scope[] = ['members:read', 'keys:read', 'network:read'];
+/** One page is in one of these orders; the pages themselves differ. */
+const ROLES = ['OWNER', 'ADMIN', 'MODERATOR', 'MEMBER', 'MEMBER', 'MEMBER', 'MEMBER'] as const;
+const STATUSES = ['ACTIVE', 'ACTIVE', 'ACTIVE', 'ACTIVE', 'INVITED', 'SUSPENDED'] as const;
+const NAMES = [
+  'Ada Łukasiewicz',
+  'Benoît Okafor',
+  'Chika Suzuki',
+  'Dmytro Ковальчук',
+  'Elif Yılmaz',
+  'Fritz Müller',
+  '山田 太郎',
+];
+const PLACES = [
+  'Lagos, Nigeria',
+  'Łódź, Poland',
+  'Kyoto, Japan',
+  null,
+  'São Paulo, Brazil',
+  'Kyiv, Ukraine',
+  'Izmir, Türkiye',
+];
+const START_MS = Date.UTC(2022, 0, 1);
+
+export async function makeCommunity(database: Database): Promise<Community> {
+  const [own, ...others] = await Promise.all(
+    Array.from({ length: 1 + OTHER_NETWORKS }, (_, index) => makeNetwork(database, `bench-${index}`)),
+  );
+  if (own === undefined) throw new RangeError('no network was made');
+  const counts = new Map([own, ...others].map((network) => [network.networkId, 0]));
+  for (let made = 0; made < MEMBERS; made += BATCH) {
+    for (const [networkId, count] of counts) {
+      if (count >= (networkId === own.networkId ? MEMBERS : MEMBERS_OF_OTHERS)) continue;
+      await database.prisma.member.createMany({ data: membersOf(networkId, count) });
+      counts.set(networkId, count + BATCH);
+      // Ids tell the time of their making: later ones must be later.
+      await pause(2);
+    }
+  }
+  // Without figures the planner would sort the whole table (TRAPS: Prisma); VACUUM, so that none runs amid a round.
+  await database.pool.query('VACUUM ANALYZE');
+  return { ...own, members: MEMBERS };
+}
+
+async function makeNetwork(database: Database, slug: string): Promise<Omit<Community, 'members'>> {
+  const unlimited = {
+    plan: 'CUSTOM',
+    requestsPerMinute: PLAN_NUMBER_MAX,
+    networkRequestsPerMinute: PLAN_NUMBER_MAX,
+    costPerMinute: PLAN_NUMBER_MAX,
+  } as const;
+  const made = await createNetwork(database, COMMAND_LINE, { slug, name: `Bench ${slug}`, ...unlimited });
+  if (!made.ok) throw new Error(made.errors[0].message);
+  const networkId = made.network.id;
+  const maker = await createAdmin(database, COMMAND_LINE, networkId, {
+    email: `ada@${slug}.example`,
+    name: 'Ada Bench',
+    role: null,
+  });
+  if (!maker.ok) throw new Error(maker.errors[0].message);
+  const key = await createApiKey(database, COMMAND_LINE, networkId, {
+    adminId: maker.admin.id,
+    name: 'Bench',
+    scopes: SCOPES,
+    expiresAt: null,
+    environment: 'LIVE',
+  });
+  if (!key.ok) throw new Error(key.errors[0].message);
+  return { networkId, token: key.token };
+}
+
+function membersOf(networkId: string, from: number) {
+  return Array.from({ length: BATCH }, (_, offset) => {
+    const index = from + offset;
+    const name = `${pick(NAMES, index)} ${index}`;
+    const email = `member${index}@${networkId}.example`;
+    const createdAt = new Date(START_MS + index * 7_777_777);
+    return {
+      id: newUuid(),
+      networkId,
+      externalId: `crm-${index}`,
+      name,
+      nameFolded: fold(name),
+      email,
+      emailFolded: fold(email),
+      role: pick(ROLES, index),
+      status: pick(STATUSES, index),
+      avatarUrl: `https://avatars.example/${index}.png`,
+      location: pick(PLACES, index),
+      tags: index % 3 === 0 ? ['mentor', 'newsletter'] : [],
+      customFields: { company: `Company ${index % 100}` },
+      createdAt,
+      lastActiveAt: createdAt,
+    };
+  });
+}
+
+function pick<Value>(values: readonly Value[], index: number): Value {
+  return values[index % values.length] as Value;
+}
