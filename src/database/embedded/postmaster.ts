@@ -74,8 +74,8 @@ async function readEnding(log: string, from: number, pid: number | undefined): P
 }
 
 /**
- * A fast shutdown writes what is in memory and ends; on a slow disk that can take its time. Past the limit it is left to
- * end by itself.
+ * A fast shutdown writes what is in memory and ends; on a slow disk that can take its time. Past the limit it is left
+ * to end by itself.
  */
 const stopTimeoutMs = 30_000;
 const pollEveryMs = 20;
