@@ -30,7 +30,7 @@ const EMAIL_TAKEN: UserError = {
 };
 const LAST_OWNER: UserError = {
   code: 'LAST_OWNER',
-  message: 'This is the last owner of the network: make another admin an owner first',
+  message: 'This is the last owner of the network: make another owner first',
   field: ['admin'],
 };
 

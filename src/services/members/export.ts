@@ -39,9 +39,9 @@ export async function exportMembers(
     const customColumns = format === 'csv' ? await customColumnsOf(client, networkId) : [];
     if (customColumns.length > CSV_CUSTOM_COLUMNS_MAX) return refused([TOO_MANY_COLUMNS]);
     const writer = WRITERS[format](customColumns);
-    await sink(writer.start);
+    if (writer.start !== '') await sink(writer.start);
     const exported = await writePages(client, networkId, writer, sink);
-    await sink(writer.end);
+    if (writer.end !== '') await sink(writer.end);
     return { ok: true, exported };
   });
 }

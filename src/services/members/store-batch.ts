@@ -43,7 +43,7 @@ export async function loadMembers(
     FROM members
     WHERE id IN (
       WITH keys AS MATERIALIZED (
-        SELECT * FROM json_to_recordset(${JSON.stringify(keys)}::json)
+        SELECT * FROM jsonb_to_recordset(${JSON.stringify(keys)}::jsonb)
           AS k("networkId" uuid, "emailFolded" text, "externalId" text)
       )
       SELECT m.id FROM keys JOIN members m ON m.network_id = keys."networkId" AND m.email_folded = keys."emailFolded"
@@ -75,7 +75,7 @@ async function update(prisma: Transaction, members: readonly StoredMember[]): Pr
         email_folded = r."emailFolded", role = r.role::member_role, status = r.status::member_status,
         avatar_url = r."avatarUrl", location = r.location, tags = r.tags, custom_fields = r."customFields",
         created_at = r."createdAt", updated_at = now()
-    FROM json_to_recordset(${JSON.stringify(members)}::json) AS r(
+    FROM jsonb_to_recordset(${JSON.stringify(members)}::jsonb) AS r(
       id uuid, "externalId" text, name text, "nameFolded" text, email text, "emailFolded" text, role text, status text,
       "avatarUrl" text, location text, tags text[], "customFields" jsonb, "createdAt" timestamptz)
     WHERE m.id = r.id`;
@@ -89,7 +89,7 @@ async function insert(prisma: Transaction, networkId: string, members: readonly 
     SELECT r.id, ${networkId}::uuid, r."externalId", r.name, r."nameFolded", r.email, r."emailFolded",
            r.role::member_role, r.status::member_status, r."avatarUrl", r.location, r.tags, r."customFields",
            COALESCE(r."createdAt", now())
-    FROM json_to_recordset(${JSON.stringify(members)}::json) AS r(
+    FROM jsonb_to_recordset(${JSON.stringify(members)}::jsonb) AS r(
       id uuid, "externalId" text, name text, "nameFolded" text, email text, "emailFolded" text, role text, status text,
       "avatarUrl" text, location text, tags text[], "customFields" jsonb, "createdAt" timestamptz)
     ORDER BY r."emailFolded"`;
