@@ -37,7 +37,9 @@ for (const step of STEPS) {
 console.log('');
 for (const result of results) console.log(line(result));
 const failed = results.filter((result) => !result.ok);
-console.log(failed.length === 0 ? '\ncheck: all is well' : `\ncheck: ${failed.map(({ name }) => name).join(', ')} failed`);
+console.log(
+  failed.length === 0 ? '\ncheck: all is well' : `\ncheck: ${failed.map(({ name }) => name).join(', ')} failed`,
+);
 process.exitCode = failed.length === 0 ? 0 : 1;
 
 function line({ name, ok, seconds }: Result): string {

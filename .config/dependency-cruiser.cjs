@@ -134,20 +134,10 @@ const HOMES = [
     'src/graphql/loaders\\.ts|src/access/',
     'A loader of one’s own is a cache of one’s own. Use context.loaders, which live as long as one request.',
   ],
-  [
-    'pino',
-    'pino',
-    'src/observability/',
-    'A logger made elsewhere would not redact. Take a Logger as an argument.',
-  ],
+  ['pino', 'pino', 'src/observability/', 'A logger made elsewhere would not redact. Take a Logger as an argument.'],
   ['zod', 'zod', 'src/config\\.ts', 'Settings are parsed with zod. Input of callers has rules of its own in domain/.'],
   ['uuid', 'uuid', 'src/domain/id\\.ts', 'Ids are UUIDv7 in one spelling. Use newUuid() and toId().'],
-  [
-    'command-line',
-    'commander|cli-progress',
-    'src/cli/',
-    'What a terminal needs stays with the command line.',
-  ],
+  ['command-line', 'commander|cli-progress', 'src/cli/', 'What a terminal needs stays with the command line.'],
   [
     'csv',
     'csv-parse',
@@ -210,7 +200,8 @@ module.exports = {
     },
     {
       name: 'gateway-has-one-user',
-      comment: 'The composition root is at the top: only main.ts (and banner.ts, by type) may know it. Pass parts down.',
+      comment:
+        'The composition root is at the top: only main.ts (and banner.ts, by type) may know it. Pass parts down.',
       severity: 'error',
       from: { path: '^(src|prisma)/', pathNot: '^src/(main|banner)\\.ts$' },
       to: { path: '^src/(gateway|main|banner)\\.ts$' },
@@ -261,7 +252,8 @@ module.exports = {
     },
     {
       name: 'no-dead-file',
-      comment: 'Neither the gateway, nor the command line, nor a tool of .config/ ever loads this file. Use it or delete it.',
+      comment:
+        'Neither the gateway, nor the command line, nor a tool of .config/ ever loads this file. Use it or delete it.',
       severity: 'error',
       from: { path: ENTRIES },
       to: { path: '^src/', pathNot: ['^src/database/generated/', ENTRIES], reachable: false },

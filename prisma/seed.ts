@@ -28,10 +28,13 @@ const DEMO_LOCK = 0x6761_7465;
 /** Null where the database holds, or ever held, a network. */
 export async function seedDemo(database: Database): Promise<Demo | null> {
   if (await hasHistory(database.prisma)) return null;
+  const networkId = newUuid();
+  // Before the transaction, whose time is bounded: on a slow machine this takes the longest of all.
+  const members = await demoMembers(networkId);
   return write(database, COMMAND_LINE, async (transaction) => {
     await transaction.prisma.$queryRaw`SELECT 1 AS locked FROM pg_advisory_xact_lock(${DEMO_LOCK}::bigint)`;
     if (await hasHistory(transaction.prisma)) return null;
-    return { slug: SLUG, members: MEMBERS, token: await makeDemo(transaction) };
+    return { slug: SLUG, members: members.length, token: await makeDemo(transaction, networkId, members) };
   });
 }
 
@@ -44,10 +47,13 @@ async function hasHistory(prisma: Pick<Prisma.TransactionClient, 'network' | 'au
   return network !== null || event !== null;
 }
 
-async function makeDemo(transaction: WriteTransaction): Promise<string> {
+async function makeDemo(
+  transaction: WriteTransaction,
+  networkId: string,
+  members: Prisma.MemberCreateManyInput[],
+): Promise<string> {
   const { prisma, audit } = transaction;
-  const network = await prisma.network.create({ data: { id: newUuid(), slug: SLUG, name: 'Demo Community' } });
-  const networkId = network.id;
+  await prisma.network.create({ data: { id: networkId, slug: SLUG, name: 'Demo Community' } });
   const subject = { type: 'Network', id: networkId } as const;
   await audit({ networkId, action: 'network.created', subject, details: { after: { slug: SLUG } } });
 
@@ -62,7 +68,6 @@ async function makeDemo(transaction: WriteTransaction): Promise<string> {
     details: { after: { role: 'OWNER' } },
   });
 
-  const members = await demoMembers(networkId);
   await prisma.member.createMany({ data: members });
   const details = { created: members.length };
   await audit({ networkId, action: 'members.imported', subject: { type: 'Member', id: null }, details });

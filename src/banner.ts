@@ -7,7 +7,14 @@ const QUERY =
   '{ me { name networkId scopes } members(first: 3) { nodes { id name email role } pageInfo { endCursor } } }';
 
 export function banner(config: Config, { url, demo }: Gateway): string {
-  const lines = ['', `Gatehouse listens on ${url}`, `GraphiQL, to explore the schema: ${url}/graphql`, ''];
+  const outside = config.PUBLIC_URL?.replace(/\/$/, '');
+  const lines = [
+    '',
+    `Gatehouse listens on ${url}`,
+    ...(outside === undefined ? [] : [`Callers reach it at ${outside}/graphql`]),
+    `GraphiQL, to explore the schema: ${outside ?? url}/graphql`,
+    '',
+  ];
   if (demo !== null && isLoopback(config.HOST)) {
     lines.push(
       `A demo network with ${demo.members.toLocaleString('en')} members was made. Try it; the token in this line is shown only now:`,

@@ -17,6 +17,7 @@ export const SETTINGS = {
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, 'must begin with postgres:// or postgresql://')
+    .refine((url) => URL.canParse(url), 'must be a URL: write special characters in the password as %XX')
     .optional(),
   DATA_DIR: z.string().min(1).default('.data'),
   DATABASE_POOL_SIZE: integer(2, 500, 10),
@@ -52,7 +53,7 @@ export class ConfigError extends Error {
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
   const parsed = schema.safeParse(given);
-  const faults = [...unknownNames(given), ...(parsed.success ? contradictions(parsed.data) : faultsOf(parsed.error))];
+  const faults = [...unknownNames(given), ...(parsed.success ? [] : faultsOf(parsed.error)), ...contradictions(given)];
   if (!parsed.success || faults.length > 0) {
     throw new ConfigError(`The settings are wrong:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
   }
@@ -70,8 +71,8 @@ function faultsOf(error: z.ZodError): string[] {
   return error.issues.map((issue) => `${String(issue.path[0])} ${issue.message}`);
 }
 
-function contradictions(values: Values): string[] {
-  if (values.DATABASE_URL === undefined || values.GATEHOUSE_SECRETS !== undefined) return [];
+function contradictions(given: Record<string, unknown>): string[] {
+  if (given['DATABASE_URL'] === undefined || given['GATEHOUSE_SECRETS'] !== undefined) return [];
   return [
     'GATEHOUSE_SECRETS is required with DATABASE_URL: every gateway of one database must share it ' +
       '(make one with `openssl rand -base64 32`)',
@@ -97,7 +98,8 @@ function list(text: string): string[] {
 
 function secrets() {
   const bound = `must be secrets of at least ${SECRET_MIN_CHARACTERS} characters, separated by commas`;
-  return z.tuple([z.string().min(SECRET_MIN_CHARACTERS, bound)], z.string().min(SECRET_MIN_CHARACTERS, bound), bound);
+  const secret = z.string(bound).min(SECRET_MIN_CHARACTERS, bound);
+  return z.tuple([secret], secret, bound);
 }
 
 function origins() {

@@ -40,22 +40,37 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     statementTimeoutMs: config.STATEMENT_TIMEOUT_MS,
     onConnectionLost: (error) => log.warn({ error }, 'a database connection was lost'),
   });
+  const closers = [closerOf(database)];
+  const close = async () => {
+    for (const closer of closers.toReversed()) await closer();
+  };
   try {
-    const demo = database.embedded ? await seedDemo(database) : null;
+    // The port before the demo: a start that finds it taken must not use up a token that is shown once.
     const listener = await serve(config, log, database);
-    return {
-      url: listener.url,
-      demo,
-      notices: database.notices,
-      async close() {
-        await listener.close(config.SHUTDOWN_TIMEOUT_MS);
-        await database.close();
-      },
-    };
+    closers.push(() => listener.close(config.SHUTDOWN_TIMEOUT_MS));
+    const demo = database.embedded ? await seedDemo(database) : null;
+    return { url: listener.url, demo, notices: database.notices, close };
   } catch (error) {
-    await database.close();
+    await close();
     throw error;
   }
+}
+
+/** For what was cut off to leave the database by itself. */
+const LEAVE_MS = 1_000;
+
+/** What was cut off may still wait in the database, for a lock or for a slow statement: its connections are closed. */
+function closerOf(database: Database): () => Promise<void> {
+  const clients = new Set<{ end(): Promise<void> }>();
+  database.pool.on('connect', (client) => clients.add(client));
+  database.pool.on('remove', (client) => clients.delete(client));
+  return async () => {
+    const cutOff = setTimeout(() => {
+      for (const client of clients) void client.end();
+    }, LEAVE_MS);
+    await database.close();
+    clearTimeout(cutOff);
+  };
 }
 
 async function serve(config: Config, log: Logger, database: Database): Promise<Listener> {
@@ -94,6 +109,29 @@ async function serve(config: Config, log: Logger, database: Database): Promise<L
     onBug,
   );
   const { HOST: host, PORT: port, REQUEST_TIMEOUT_MS: requestTimeoutMs } = config;
-  started.listener = await listen({ host, port, requestTimeoutMs, log }, (exchange) => router.handle(exchange));
+  const listening = listen({ host, port, requestTimeoutMs, log }, (exchange) => router.handle(exchange));
+  started.listener = await listening.catch((cause: unknown) => {
+    throw listenError(cause);
+  });
   return started.listener;
+}
+
+/** HOST and PORT can't be listened on. Its message is one clear sentence. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+}
+
+const NO_ADDRESS = 'HOST is no address of this machine.';
+const LISTEN_FAULTS: ReadonlyMap<unknown, string> = new Map([
+  ['EADDRINUSE', 'The port is taken by another program: end it, or set PORT to a free one.'],
+  ['EACCES', 'The port may not be used by this user: set PORT to one above 1023.'],
+  ['EADDRNOTAVAIL', NO_ADDRESS],
+  ['EINVAL', NO_ADDRESS],
+  ['ENOTFOUND', NO_ADDRESS],
+  ['EAI_AGAIN', NO_ADDRESS],
+]);
+
+function listenError(cause: unknown): unknown {
+  const sentence = LISTEN_FAULTS.get(cause instanceof Error && 'code' in cause ? cause.code : undefined);
+  return sentence === undefined ? cause : new ListenError(sentence, { cause });
 }

@@ -5,8 +5,8 @@ import { type Config, ConfigError, readConfig } from './config.ts';
 import { EmbeddedError } from './database/embedded/errors.ts';
 import { databaseFault } from './database/faults.ts';
 import { MigrationError } from './database/migrate/migration-error.ts';
-import { type Gateway, startGateway } from './gateway.ts';
-import { createLogger, type Logger } from './observability/logger.ts';
+import { type Gateway, ListenError, startGateway } from './gateway.ts';
+import { createLogger, type Logger, redactLine } from './observability/logger.ts';
 
 /** Past the shutdown's own bound, something hangs. */
 const EXIT_GRACE_MS = 5_000;
@@ -14,22 +14,25 @@ const EXIT_GRACE_MS = 5_000;
 async function main(): Promise<void> {
   const config = readConfig();
   const log = createLogger(config.LOG_LEVEL);
-  const gateway = await startGateway(config, log);
+  const starting = startGateway(config, log);
+  // From now on, not once it is up: a start that is interrupted closes what it has opened.
+  endOnSignals(config, log, starting);
+  const gateway = await starting;
   for (const notice of gateway.notices) log.warn(notice);
   log.info({ url: gateway.url }, 'listening');
   // On standard output and not through the log: a token that is shown once must not be kept in a log.
   process.stdout.write(banner(config, gateway));
-  endOnSignals(config, log, gateway);
 }
 
-function endOnSignals(config: Config, log: Logger, gateway: Gateway): void {
+function endOnSignals(config: Config, log: Logger, starting: Promise<Gateway>): void {
   let ending = false;
   const end = async (signal: string) => {
     if (ending) return;
     ending = true;
     log.info({ signal }, 'stopping');
     setTimeout(() => process.exit(1), config.SHUTDOWN_TIMEOUT_MS + EXIT_GRACE_MS).unref();
-    await gateway.close();
+    // Where the start fails, main says why and ends the process.
+    await (await starting).close();
     log.info('stopped');
     process.exit(0);
   };
@@ -45,21 +48,35 @@ function endOnSignals(config: Config, log: Logger, gateway: Gateway): void {
 
 /** One clear sentence for what an operator can mend; the whole error for a bug. */
 function explain(error: unknown): string {
-  if (error instanceof ConfigError || error instanceof EmbeddedError || error instanceof MigrationError)
-    return error.message;
-  if (error instanceof Error && 'code' in error) {
-    if (error.code === 'EADDRINUSE') return 'The port is taken by another program: end it, or set PORT to a free one.';
-    if (error.code === 'EACCES') return 'The port may not be used by this user: set PORT to one above 1023.';
-    if (error.code === 'EADDRNOTAVAIL') return 'HOST is no address of this machine.';
-  }
-  if (databaseFault(error) !== null)
+  if (error instanceof Error && OWN_ERRORS.some((kind) => error instanceof kind)) return error.message;
+  if (databaseFault(error) !== null) {
     return 'The database of DATABASE_URL is out of reach: see that it runs and that the address is right.';
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  }
+  if (!(error instanceof Error)) return String(error);
+  return refusalByDatabase(error) ?? error.stack ?? error.message;
 }
+
+/** Their messages are sentences. */
+const OWN_ERRORS = [ConfigError, EmbeddedError, ListenError, MigrationError];
+
+/** The server is there and does not let us in. */
+function refusalByDatabase(error: Error): string | null {
+  const code = 'code' in error ? String(error.code) : '';
+  if (code === '3D000') return 'The database that DATABASE_URL names does not exist: create it, or correct the name.';
+  if (code.startsWith('28')) return 'The database of DATABASE_URL does not let this user in: see its name and password.';
+  if (error.message !== 'The server does not support SSL connections') return null;
+  return 'The database of DATABASE_URL has no TLS: set it up there, or leave sslmode out.';
+}
+
+// Node itself would print every property of the error, and PostgreSQL's `detail` holds the row that was refused.
+process.on('uncaughtException', (error) => {
+  createLogger('fatal').fatal({ error }, 'a bug that nobody caught');
+  process.exit(1);
+});
 
 try {
   await main();
 } catch (error) {
-  process.stderr.write(`${explain(error)}\n`);
+  process.stderr.write(`${redactLine(explain(error))}\n`);
   process.exit(1);
 }

@@ -15,6 +15,9 @@ export interface SecretRow {
   revoked_at: Date | null;
   admin_id: string;
   role: AdminRole;
+  admin_name: string;
+  admin_email: string;
+  admin_created_at: Date;
   removed_at: Date | null;
   network_id: string;
   slug: string;
@@ -33,7 +36,8 @@ export const SECRETS_BY_DIGEST = `
 SELECT s.digest, s.key_id, k.scopes, k.environment::text AS environment,
        LEAST(s.expires_at, k.expires_at) AS expires_at,
        COALESCE(LEAST(s.expires_at, k.expires_at) <= clock_timestamp(), false) AS expired,
-       k.revoked_at, a.id AS admin_id, a.role::text AS role, a.removed_at,
+       k.revoked_at, a.id AS admin_id, a.role::text AS role, a.name AS admin_name, a.email AS admin_email,
+       a.created_at AS admin_created_at, a.removed_at,
        n.id AS network_id, n.slug, n.suspended_at, n.plan::text AS plan,
        n.requests_per_minute, n.network_requests_per_minute, n.cost_per_minute
 FROM secrets s
@@ -53,6 +57,9 @@ export function toSecretRecord(row: SecretRow): SecretRecord {
     revokedAt: row.revoked_at,
     adminId: row.admin_id,
     adminRole: row.role,
+    adminName: row.admin_name,
+    adminEmail: row.admin_email,
+    adminCreatedAt: row.admin_created_at,
     adminRemovedAt: row.removed_at,
     networkId: row.network_id,
     networkSlug: row.slug,

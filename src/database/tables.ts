@@ -29,6 +29,15 @@ export const MEMBERS = {
   },
 } as const satisfies KeysetTable<Member>;
 
+/**
+ * What most lists of members show, and what they are sorted by: read in a third of the time, and only for a query that
+ * is known to ask for nothing else.
+ */
+export const MEMBERS_IN_BRIEF = {
+  ...MEMBERS,
+  columns: ['id', 'name', 'name_folded AS "nameFolded"', 'role', 'status', 'location', 'created_at AS "createdAt"'],
+} as const satisfies KeysetTable<Member>;
+
 export const API_KEYS = {
   name: 'api_keys',
   columns: [

@@ -18,6 +18,9 @@ export interface SecretRecord {
   readonly revokedAt: Date | null;
   readonly adminId: string;
   readonly adminRole: AdminRole;
+  readonly adminName: string;
+  readonly adminEmail: string;
+  readonly adminCreatedAt: Date;
   readonly adminRemovedAt: Date | null;
   readonly networkId: string;
   readonly networkSlug: string;
@@ -32,6 +35,9 @@ export interface Principal {
   readonly keyId: string;
   readonly adminId: string;
   readonly adminRole: AdminRole;
+  readonly adminName: string;
+  readonly adminEmail: string;
+  readonly adminCreatedAt: Date;
   readonly networkId: string;
   readonly networkSlug: string;
   readonly environment: Environment;
@@ -62,9 +68,11 @@ export function judge(record: SecretRecord | null): Verification {
 }
 
 function principalOf(record: SecretRecord): Principal {
-  const { digest, keyId, adminId, adminRole, networkId, networkSlug, environment, plan, numbers } = record;
+  const { digest, keyId, networkId, networkSlug, environment, plan, numbers } = record;
+  const { adminId, adminRole, adminName, adminEmail, adminCreatedAt } = record;
+  const admin = { adminId, adminRole, adminName, adminEmail, adminCreatedAt };
   const scopes = effectiveScopes(record.keyScopes, adminRole);
-  return { digest, keyId, adminId, adminRole, networkId, networkSlug, environment, plan, numbers, scopes };
+  return { digest, keyId, ...admin, networkId, networkSlug, environment, plan, numbers, scopes };
 }
 
 /** The refusal of each denial, with RFC 6750's challenge. */

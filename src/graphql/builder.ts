@@ -50,6 +50,6 @@ export const builder = new SchemaBuilder<Types>({
 builder.addScalarType('DateTime', DateTime);
 builder.addScalarType('JSON', Json);
 
-function isIdType(name: string): name is IdType {
+export function isIdType(name: string): name is IdType {
   return Object.hasOwn(ID_PREFIXES, name);
 }

@@ -114,7 +114,8 @@ function isOfArgument({ nodes, originalError }: GraphQLError): boolean {
 /** The HTTP status of a request that Yoga finds malformed, whatever it asks; null for every other error. */
 export function malformedStatus(error: GraphQLError): number | null {
   const http = error.extensions['http'];
-  if (error.extensions['code'] !== 'BAD_REQUEST' || typeof http !== 'object' || http === null || !('status' in http)) return null;
+  if (error.extensions['code'] !== 'BAD_REQUEST' || typeof http !== 'object' || http === null || !('status' in http))
+    return null;
   return typeof http.status === 'number' ? http.status : null;
 }
 

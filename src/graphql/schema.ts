@@ -1,7 +1,8 @@
 /** The schema: the types, the directives they are declared with, and a check that nothing at the root is undeclared. */
 import { printSchemaWithDirectives } from '@graphql-tools/utils';
-import { GraphQLEnumType, GraphQLSchema, lexicographicSortSchema } from 'graphql';
-import { builder } from './builder.ts';
+import { GraphQLEnumType, GraphQLSchema, isInterfaceType, lexicographicSortSchema } from 'graphql';
+import { toId } from '../domain/id.ts';
+import { builder, isIdType } from './builder.ts';
 import { declaredScopes, directiveDefinitions } from './directives.ts';
 import './types/admin.ts';
 import './types/api-key.ts';
@@ -21,7 +22,23 @@ export function buildSchema(): GraphQLSchema {
   const config = built.toConfig();
   const schema = new GraphQLSchema({ ...config, directives: [...config.directives, ...directiveDefinitions(scope)] });
   refuseUndeclared(schema);
+  resolveIdsAtOnce(schema);
   return schema;
+}
+
+/**
+ * Relay's plugin resolves an id in an async function, so that each object of a page waits for a promise of its own: a
+ * third of what executing it takes. Ours are at hand.
+ */
+function resolveIdsAtOnce(schema: GraphQLSchema): void {
+  const node = schema.getType('Node');
+  if (!isInterfaceType(node)) throw new TypeError('the schema has no interface Node');
+  for (const type of schema.getPossibleTypes(node)) {
+    const { name } = type;
+    const { id } = type.getFields();
+    if (id === undefined || !isIdType(name)) throw new TypeError(`${name} is a Node without an id of ours`);
+    id.resolve = (row: { readonly id: string }) => toId(name, row.id);
+  }
 }
 
 /** `schema.graphql`, as it is kept in the repository. */

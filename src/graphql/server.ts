@@ -176,7 +176,7 @@ function documentRules(limits: QueryLimits): Plugin<object, Carrier> {
 }
 
 /** graphql-js stops at the bound, in the middle of its work, and says so as a syntax error. */
-const TOO_MANY_TOKENS = /more than \d+ tokens/;
+const TOO_MANY_TOKENS = /more tha[nt] \d+ tokens/;
 
 function parseWithin(source: Parameters<typeof parse>[0], options: Parameters<typeof parse>[1], maxTokens: number) {
   try {

@@ -1,14 +1,15 @@
 import type { Member } from '../../database/generated/client.ts';
-import { MEMBERS } from '../../database/tables.ts';
+import { MEMBERS, MEMBERS_IN_BRIEF } from '../../database/tables.ts';
 import { badInput } from '../../domain/errors.ts';
 import { uuidOf } from '../../domain/id.ts';
 import { fold, hasControlCharacters, isWellFormed } from '../../domain/text.ts';
 import { builder } from '../builder.ts';
 import { connect, type ListSpec } from '../connection.ts';
 import { requiresScopes } from '../directives.ts';
+import { selectsOnly } from '../selection.ts';
 import { MemberRoleEnum, MemberStatusEnum, OrderDirectionEnum } from './enums.ts';
 import { callersNetwork, NetworkRef } from './network.ts';
-import { connectionType, pageArgs } from './page.ts';
+import { CONNECTION_FIELDS, connectionType, pageArgs } from './page.ts';
 
 export const MemberRef = builder.prismaNode('Member', {
   id: { field: 'id' },
@@ -71,6 +72,17 @@ const MemberOrder = builder.inputType('MemberOrder', {
   }),
 });
 
+/** What MEMBERS_IN_BRIEF can answer. A field that is not named here has every column read. */
+const FIELDS_IN_BRIEF: ReadonlySet<string> = new Set([
+  ...CONNECTION_FIELDS,
+  'id',
+  'name',
+  'role',
+  'status',
+  'location',
+  'createdAt',
+]);
+
 const MemberConnection = connectionType('Member', MemberRef);
 
 builder.queryField('members', (t) =>
@@ -83,7 +95,10 @@ builder.queryField('members', (t) =>
       filter: t.arg({ type: MemberFilter }),
       orderBy: t.arg({ type: MemberOrder }),
     },
-    resolve: (_root, { filter, orderBy, ...page }, context) => connect(context, memberList(filter, orderBy), page),
+    resolve(_root, { filter, orderBy, ...page }, context, info) {
+      const table = selectsOnly(FIELDS_IN_BRIEF, info) ? MEMBERS_IN_BRIEF : MEMBERS;
+      return connect(context, { table, ...memberList(filter, orderBy) }, page);
+    },
   }),
 );
 
@@ -122,10 +137,9 @@ const PLACES: Record<'ID' | 'CREATED_AT' | 'NAME', ListSpec<Member>['placeOf']> 
   NAME: (member) => [member.nameFolded, member.id],
 };
 
-function memberList(filter: FilterInput, orderBy: OrderInput): ListSpec<Member> {
+function memberList(filter: FilterInput, orderBy: OrderInput): Omit<ListSpec<Member>, 'table'> {
   const order = orderBy?.field ?? 'ID';
   return {
-    table: MEMBERS,
     order,
     descending: orderBy?.direction === 'DESC',
     conditions: conditionsOf(filter),
@@ -139,7 +153,9 @@ function conditionsOf(filter: FilterInput): ListSpec<Member>['conditions'] {
   if (filter?.status)
     conditions.push({ sql: 'status = ANY($?::member_status[])', value: set(filter.status, 'status') });
   if (filter?.email) {
-    const addresses = set(filter.email, 'email').map(addressToFind).filter((address) => address !== null);
+    const addresses = set(filter.email, 'email')
+      .map(addressToFind)
+      .filter((address) => address !== null);
     conditions.push({ sql: 'email_folded = ANY($?::text[])', value: set(addresses, 'email') });
   }
   return conditions;
