@@ -52,7 +52,9 @@ describe('apiKey', () => {
     const { apiKey } = await makeKey(suite.database, network.id, { adminId: admin.id, scopes: [] });
     await suite.database.prisma.admin.update({ where: { id: admin.id }, data: { removedAt: new Date() } });
     const variables = { id: toId('ApiKey', apiKey.id) };
-    const reply = await suite.call(token, 'query($id: ID!) { apiKey(id: $id) { createdBy { id removedAt } } }', { variables });
+    const reply = await suite.call(token, 'query($id: ID!) { apiKey(id: $id) { createdBy { id removedAt } } }', {
+      variables,
+    });
     expect(reply.body.data.apiKey.createdBy).toEqual({ id: toId('Admin', admin.id), removedAt: expect.any(String) });
   });
 
@@ -75,10 +77,16 @@ describe('apiKey', () => {
 
   test('turns EXPIRED when its time is up', async () => {
     const { admin, network, token } = await makeNetwork(suite.database);
-    const { apiKey } = await makeKey(suite.database, network.id, { adminId: admin.id, expiresAt: new Date(Date.now() + 3_600_000) });
+    const { apiKey } = await makeKey(suite.database, network.id, {
+      adminId: admin.id,
+      expiresAt: new Date(Date.now() + 3_600_000),
+    });
     const variables = { id: toId('ApiKey', apiKey.id) };
     expect((await suite.call(token, QUERY, { variables })).body.data.apiKey.status).toBe('ACTIVE');
-    await suite.database.prisma.apiKey.update({ where: { id: apiKey.id }, data: { expiresAt: new Date(Date.now() - 1) } });
+    await suite.database.prisma.apiKey.update({
+      where: { id: apiKey.id },
+      data: { expiresAt: new Date(Date.now() - 1) },
+    });
     expect((await suite.call(token, QUERY, { variables })).body.data.apiKey.status).toBe('EXPIRED');
   });
 

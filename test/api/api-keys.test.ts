@@ -14,14 +14,20 @@ const QUERY = `query($first: Int, $filter: ApiKeyFilter, $orderBy: ApiKeyOrder) 
 /** The network's first key, and five more. */
 async function makeKeys(own: TestNetwork): Promise<void> {
   const { admin, network } = own;
-  await suite.database.prisma.apiKey.update({ where: { id: own.apiKey.id }, data: { name: 'first', nameFolded: 'first' } });
+  await suite.database.prisma.apiKey.update({
+    where: { id: own.apiKey.id },
+    data: { name: 'first', nameFolded: 'first' },
+  });
   const make = async (name: string, environment: 'LIVE' | 'TEST') =>
     (await makeKey(suite.database, network.id, { adminId: admin.id, name, environment })).apiKey.id;
   await make('live', 'LIVE');
   await make('Test', 'TEST');
   await revokeApiKey(suite.database, COMMAND_LINE, network.id, await make('revoked', 'LIVE'));
   const past = new Date(Date.now() - 1_000);
-  await suite.database.prisma.apiKey.update({ where: { id: await make('expired', 'TEST') }, data: { expiresAt: past } });
+  await suite.database.prisma.apiKey.update({
+    where: { id: await make('expired', 'TEST') },
+    data: { expiresAt: past },
+  });
   const both = await make('Expired and revoked', 'LIVE');
   await suite.database.prisma.apiKey.update({ where: { id: both }, data: { expiresAt: past } });
   await revokeApiKey(suite.database, COMMAND_LINE, network.id, both);

@@ -11,8 +11,16 @@ describe('member', () => {
   test.for([
     ['id', ['members:read'], (id: string) => ({ id })],
     ['e-mail address', ['members:email', 'members:read'], () => ({ email: 'Grace@Example.test' })],
-    ['e-mail address, without regard to case', ['members:email', 'members:read'], () => ({ email: 'gRACE@eXAMPLE.TEST' })],
-    ['e-mail address, without regard to Unicode composition', ['members:email', 'members:read'], () => ({ email: 'ｇrace@example.test' })],
+    [
+      'e-mail address, without regard to case',
+      ['members:email', 'members:read'],
+      () => ({ email: 'gRACE@eXAMPLE.TEST' }),
+    ],
+    [
+      'e-mail address, without regard to Unicode composition',
+      ['members:email', 'members:read'],
+      () => ({ email: 'ｇrace@example.test' }),
+    ],
     ['id, where the address is null', ['members:read'], (id: string) => ({ id, email: null })],
   ] as const)('is found by %s with the scopes %j', async ([, scopes, variables]) => {
     const { network, token } = await makeNetwork(suite.database, { scopes });

@@ -94,7 +94,9 @@ describe('members', () => {
     }));
     const query = 'query($filter: MemberFilter) { members(filter: $filter) { nodes { id } } }';
     const reply = await suite.call(token, query, { variables: { filter } });
-    const ids = members.filter((_, index) => (expected as readonly number[]).includes(index)).map(({ id }) => toId('Member', id));
+    const ids = members
+      .filter((_, index) => (expected as readonly number[]).includes(index))
+      .map(({ id }) => toId('Member', id));
     expect(reply.body.data.members.nodes.map(({ id }: { id: string }) => id)).toEqual(ids);
   });
 
@@ -104,9 +106,24 @@ describe('members', () => {
     ['last', { last: -1 }, '`last` must be from 1 to 250, not -1', 'last'],
     ['after', { after: 'nonsense' }, '`after` is no cursor of this list', 'after'],
     ['before', { before: '' }, '`before` is no cursor of this list', 'before'],
-    ['filter.role', { filter: { role: Array(101).fill('OWNER') } }, '`filter.role` takes at most 100 values, not 101', 'filter.role'],
-    ['filter.status', { filter: { status: Array(101).fill('ACTIVE') } }, '`filter.status` takes at most 100 values', 'filter.status'],
-    ['filter.email', { filter: { email: Array(101).fill('a@b.test') } }, '`filter.email` takes at most 100 values', 'filter.email'],
+    [
+      'filter.role',
+      { filter: { role: Array(101).fill('OWNER') } },
+      '`filter.role` takes at most 100 values, not 101',
+      'filter.role',
+    ],
+    [
+      'filter.status',
+      { filter: { status: Array(101).fill('ACTIVE') } },
+      '`filter.status` takes at most 100 values',
+      'filter.status',
+    ],
+    [
+      'filter.email',
+      { filter: { email: Array(101).fill('a@b.test') } },
+      '`filter.email` takes at most 100 values',
+      'filter.email',
+    ],
   ] as const)('refuses a wrong %s, %o, naming it', async ([, args, message, field]) => {
     const reply = await ask(await makeNetwork(suite.database), args);
     expect(reply.status).toBe(400);

@@ -37,7 +37,10 @@ describe('network', () => {
     const { token } = await makeNetwork(suite.database, { network: { plan, ...numbers } });
     const { body } = await suite.call(token, `{ network { ${FIELDS} } }`);
     const { requestsPerMinute, networkRequestsPerMinute, costPerMinute } = body.data.network;
-    expect([body.data.network.plan, requestsPerMinute, networkRequestsPerMinute, costPerMinute]).toEqual([plan, ...expected]);
+    expect([body.data.network.plan, requestsPerMinute, networkRequestsPerMinute, costPerMinute]).toEqual([
+      plan,
+      ...expected,
+    ]);
   });
 
   test.for([

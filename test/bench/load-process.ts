@@ -7,8 +7,9 @@ import type { LoadOrder, LoadResult } from './load.ts';
 
 const HEAD_END = '\r\n\r\n';
 const CONTENT_LENGTH = /\r\ncontent-length: *(\d+)/i;
-/** An answer of GraphQL without errors begins so, and every other server of the bench does the same. */
-const GOOD_BODY = Buffer.from('{"data":');
+const GOOD_HEAD = 'HTTP/1.1 200 ';
+/** So begins an answer of GraphQL without errors, and those of the bench's other servers too. */
+const GOOD_BODY = Buffer.from('{"data":{');
 
 process.on('message', (order: LoadOrder) => {
   run(order).then(report, (error: unknown) =>
@@ -46,27 +47,17 @@ function open(host: string, port: number): Promise<Socket> {
 /** Sends one request after the other on one connection until the time is up; resolves to the number of answers. */
 function exchange(socket: Socket, requests: readonly Buffer[], first: number, untilMs: number): Promise<number> {
   return new Promise((resolve, reject) => {
+    const reader = new AnswerReader();
     let answers = 0;
-    let next = first;
-    let head: Buffer | null = null;
-    let missing = 0;
-    const send = () => socket.write(requests[next++ % requests.length] ?? '');
-
+    const send = () => socket.write(requests[(first + answers) % requests.length] ?? '');
     socket.on('error', reject);
     socket.on('close', () => reject(new Error('the server closed the connection')));
     socket.on('data', (chunk: Buffer) => {
-      if (missing > 0) {
-        missing -= chunk.length;
-      } else {
-        head = head === null ? chunk : Buffer.concat([head, chunk]);
-        const size = sizeOf(head);
-        if (size === null) return;
-        if (typeof size === 'string') return reject(new Error(size));
-        missing = size - head.length;
-        head = null;
+      try {
+        if (!reader.take(chunk)) return;
+      } catch (error) {
+        return reject(error);
       }
-      if (missing > 0) return;
-      if (missing < 0) return reject(new Error('more came than was asked for'));
       answers += 1;
       if (performance.now() < untilMs) send();
       else resolve(answers);
@@ -75,18 +66,38 @@ function exchange(socket: Socket, requests: readonly Buffer[], first: number, un
   });
 }
 
-/** The bytes of the whole answer; null while its head and the body's beginning are incomplete; else what is wrong. */
-function sizeOf(start: Buffer): number | string | null {
+/** Tells where an answer ends, and whether it is a good one. */
+class AnswerReader {
+  /** What has come of an answer whose size is not known yet. */
+  #start: Buffer | null = null;
+  #missing = 0;
+
+  /** Whether the answer is whole with this chunk. Throws where it is not a good one. */
+  take(chunk: Buffer): boolean {
+    if (this.#missing > 0) {
+      this.#missing -= chunk.length;
+    } else {
+      const start = this.#start === null ? chunk : Buffer.concat([this.#start, chunk]);
+      const size = sizeOf(start);
+      this.#start = size === null ? start : null;
+      if (size === null) return false;
+      this.#missing = size - start.length;
+    }
+    if (this.#missing < 0) throw new Error('more came than was asked for');
+    return this.#missing === 0;
+  }
+}
+
+/** The bytes of the whole answer; null while its head and its body's beginning have not come. */
+function sizeOf(start: Buffer): number | null {
   const end = start.indexOf(HEAD_END);
   if (end < 0) return null;
   const body = end + HEAD_END.length;
   const head = start.toString('latin1', 0, end);
-  const length = CONTENT_LENGTH.exec(head)?.[1];
-  const status = head.slice('HTTP/1.1 '.length).split('\r\n', 1)[0] ?? '';
-  if (status !== '200 OK') return `answered ${status}: ${start.toString('utf8', body)}`;
-  if (length === undefined) return 'the answer has no content-length';
-  if (start.length < body + Math.min(Number(length), GOOD_BODY.length)) return null;
-  if (!start.subarray(body, body + GOOD_BODY.length).equals(GOOD_BODY))
-    return `answered ${start.toString('utf8', body)}`;
-  return body + Number(length);
+  if (!head.startsWith(GOOD_HEAD)) throw new Error(`answered ${start.toString()}`);
+  const length = Number(CONTENT_LENGTH.exec(head)?.[1]);
+  if (Number.isNaN(length)) throw new Error('the answer has no content-length');
+  if (start.length < body + Math.min(length, GOOD_BODY.length)) return null;
+  if (start.indexOf(GOOD_BODY, body) !== body) throw new Error(`answered ${start.toString()}`);
+  return body + length;
 }

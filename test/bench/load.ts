@@ -41,7 +41,11 @@ export function startLoad(): Load {
 
 /** A request as it goes over the wire. */
 function wire({ method, path, headers, body }: BenchRequest): string {
-  const all = { host: 'bench.invalid', ...headers, ...(body === null ? {} : { 'content-length': Buffer.byteLength(body) }) };
+  const all = {
+    host: 'bench.invalid',
+    ...headers,
+    ...(body === null ? {} : { 'content-length': Buffer.byteLength(body) }),
+  };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   return `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body ?? ''}`;
 }

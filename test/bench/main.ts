@@ -4,13 +4,14 @@
  *
  *   --quick   one short round, to see that the bench itself works
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type BenchDatabase, openBenchDatabase } from './database.ts';
 import { makeCommunity } from './community.ts';
+import { type BenchDatabase, openBenchDatabase } from './database.ts';
 import { startLoad } from './load.ts';
 import { me } from './measurements/me.ts';
 import { page } from './measurements/page.ts';

@@ -38,7 +38,11 @@ export interface BenchRequest {
 }
 
 /** A GraphQL request as a client sends it. */
-export function graphqlRequest(token: string | null, query: string, variables?: Readonly<Record<string, unknown>>): BenchRequest {
+export function graphqlRequest(
+  token: string | null,
+  query: string,
+  variables?: Readonly<Record<string, unknown>>,
+): BenchRequest {
   return {
     method: 'POST',
     path: '/graphql',

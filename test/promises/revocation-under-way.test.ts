@@ -2,13 +2,13 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { text as readText } from 'node:stream/consumers';
-import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest';
-import pg from 'pg';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
 import { toId } from '../../src/domain/id.ts';
 import { graphql, type Reply } from '../support/client.ts';
 import { makeKey, makeNetwork, openTestDatabase, type TestNetwork } from '../support/fixtures.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { hold, type Lock } from '../support/lock.ts';
 import { keysMadeBy } from './traffic.ts';
 
 const STATEMENT_TIMEOUT_MS = 1_500;
@@ -21,14 +21,16 @@ const REVOKE = 'mutation ($id: ID!) { revokeApiKey(input: { id: $id }) { apiKey 
 let database: Database;
 let near: TestGateway;
 let far: TestGateway;
-const holders: pg.Client[] = [];
+let held: Lock | undefined;
 beforeAll(async () => {
   database = await openTestDatabase();
   const settings = { STATEMENT_TIMEOUT_MS: String(STATEMENT_TIMEOUT_MS) };
   [near, far] = await Promise.all([startTestGateway(settings), startTestGateway(settings)]);
 });
 afterEach(async () => {
-  for (const holder of holders.splice(0)) await holder.end();
+  await held?.run('ROLLBACK');
+  await held?.release();
+  held = undefined;
 });
 afterAll(async () => {
   await Promise.all([near.close(), far.close()]);
@@ -36,29 +38,14 @@ afterAll(async () => {
 });
 
 /** A transaction of somebody else's that makes whoever creates a key of this name wait, inside its own. */
-async function holdName({ network, admin }: TestNetwork, name: string): Promise<pg.Client> {
-  const holder = new pg.Client({ connectionString: inject('databaseUrl') });
-  holders.push(holder);
-  await holder.connect();
-  await holder.query('BEGIN');
-  await holder.query(
+async function holdName({ network, admin }: TestNetwork, name: string): Promise<Lock> {
+  held = await hold(
+    database.pool,
     `INSERT INTO api_keys (id, network_id, admin_id, name, name_folded, redacted_token, scopes, created_by_kind)
      VALUES (gen_random_uuid(), $1, $2, $3, $3, '', '{}', 'COMMAND_LINE')`,
     [network.id, admin.id, name],
   );
-  return holder;
-}
-
-async function untilWaiting(count: number): Promise<void> {
-  await expect
-    .poll(async () => {
-      const { rows } = await database.pool.query<{ waiting: number }>(
-        `SELECT count(*)::int AS waiting FROM pg_stat_activity
-         WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = 'gatehouse'`,
-      );
-      return rows[0]?.waiting;
-    })
-    .toBe(count);
+  return held;
 }
 
 async function isPending(work: Promise<unknown>): Promise<boolean> {
@@ -75,16 +62,16 @@ const REVOKED = { data: { revokeApiKey: { apiKey: { status: 'REVOKED' }, userErr
 test('a write that was checked already commits before the revocation returns, and the key is refused meanwhile', async () => {
   const made = await makeNetwork(database);
   const stolen = await makeKey(database, made.network.id, { adminId: made.admin.id });
-  const holder = await holdName(made, 'held');
+  const lock = await holdName(made, 'held');
   const writing = graphql(far.url, stolen.token, CREATE, { variables: { name: 'held' } });
-  await untilWaiting(1);
+  await lock.untilAwaited();
 
   const revoking = revoke(near.url, made.token, stolen.apiKey.id);
   expect(await isPending(revoking)).toBe(true);
   const { status, body } = await graphql(far.url, stolen.token, '{ me { id } }');
   expect([status, body.errors?.[0]?.extensions.code]).toEqual([401, 'TOKEN_EXPIRED']);
 
-  await holder.query('ROLLBACK');
+  await lock.run('ROLLBACK');
   const revoked = await revoking;
   const atReturn = await keysMadeBy(database, stolen.apiKey.id);
   expect(revoked.body).toEqual(REVOKED);
@@ -95,9 +82,9 @@ test('a write that was checked already commits before the revocation returns, an
 test('a write that cannot go on is ended in time, and the revocation with it', async () => {
   const made = await makeNetwork(database);
   const stolen = await makeKey(database, made.network.id, { adminId: made.admin.id });
-  await holdName(made, 'held');
+  const lock = await holdName(made, 'held');
   const writing = graphql(far.url, stolen.token, CREATE, { variables: { name: 'held' } });
-  await untilWaiting(1);
+  await lock.untilAwaited();
   const begunAt = performance.now();
   const { body } = await revoke(near.url, made.token, stolen.apiKey.id);
   expect(body).toEqual(REVOKED);

@@ -2,7 +2,9 @@
 import type pg from 'pg';
 
 export interface Lock {
-  /** Until so many sessions wait for what is locked, directly. */
+  /** How many sessions wait for what is locked. */
+  awaiting(): Promise<number>;
+  /** Until so many sessions wait for what is locked. Throws where that does not come about. */
   untilAwaited(sessions?: number): Promise<void>;
   /** A statement in the transaction that holds the lock. */
   run(statement: string, values?: unknown[]): Promise<void>;
@@ -11,6 +13,7 @@ export interface Lock {
 }
 
 const POLL_MS = 5;
+const AWAITED_TIMEOUT_MS = 10_000;
 
 /** Runs a statement such as `LOCK TABLE members` or `SELECT … FOR UPDATE` in a transaction that stays open. */
 export async function hold(pool: pg.Pool, statement: string, values: unknown[] = []): Promise<Lock> {
@@ -25,11 +28,15 @@ export async function hold(pool: pg.Pool, statement: string, values: unknown[] =
   await session.query('BEGIN');
   const { rows } = await session.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
   await session.query(statement, values);
+  // Asked by another session: inside a transaction, pg_stat_activity does not change.
+  const waiting = 'SELECT pid FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))';
+  const awaiting = async () => (await pool.query(waiting, [rows[0]?.pid])).rowCount ?? 0;
   return {
-    // By another session: inside a transaction, pg_stat_activity does not change.
+    awaiting,
     async untilAwaited(sessions = 1) {
-      const waiting = 'SELECT pid FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))';
-      while (((await pool.query(waiting, [rows[0]?.pid])).rowCount ?? 0) < sessions) {
+      const deadline = Date.now() + AWAITED_TIMEOUT_MS;
+      while ((await awaiting()) < sessions) {
+        if (Date.now() > deadline) throw new Error('nobody waits for the lock');
         await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       }
     },

@@ -7,6 +7,8 @@ export interface RawReply {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
+  /** Our end of the connection: the same where a connection is used again. */
+  readonly localPort: number | undefined;
 }
 
 export interface RawRequest {
@@ -35,10 +37,11 @@ export async function send(url: string, options: RawRequest = {}): Promise<RawRe
     outgoing.end();
   }
   const [response] = await once(outgoing, 'response');
+  const { localPort } = response.socket;
   response.setEncoding('utf8');
   let text = '';
   for await (const piece of response) text += piece;
-  return { status: response.statusCode, headers: response.headers, text };
+  return { status: response.statusCode, headers: response.headers, text, localPort };
 }
 
 /** A GraphQL document as a POST sends it, with the headers that it needs. */

@@ -95,7 +95,10 @@ export function refusesAsAllDo(suite: Suite, operation: Operation): void {
   });
 
   describe('answers 403', () => {
-    const cases: [string, readonly Scope[]][] = operation.scopes.map((scope) => [`without ${scope}, naming it`, [scope]]);
+    const cases: [string, readonly Scope[]][] = operation.scopes.map((scope) => [
+      `without ${scope}, naming it`,
+      [scope],
+    ]);
     cases.push(['without any scope, naming each that is missing', operation.scopes]);
     test.for(cases)('%s', async ([, missing]) => {
       const own = await makeNetwork(suite.database, { scopes: ALL_SCOPES.filter((scope) => !missing.includes(scope)) });
@@ -130,7 +133,11 @@ export function refusesAsAllDo(suite: Suite, operation: Operation): void {
     const NONE = { status: 404, code: 'NOT_FOUND', message: /^Not Found: there is no such network$/ };
 
     test.for([
-      ['403 for another by the path’s id', ANOTHER, (other: TestNetwork) => ({ path: toId('Network', other.network.id) })],
+      [
+        '403 for another by the path’s id',
+        ANOTHER,
+        (other: TestNetwork) => ({ path: toId('Network', other.network.id) }),
+      ],
       ['403 for another by the path’s slug', ANOTHER, (other: TestNetwork) => ({ path: other.network.slug })],
       ['403 for another by the host', ANOTHER, (other: TestNetwork) => ({ host: other.network.slug })],
       ['404 for none by the path', NONE, () => ({ path: 'there-is-none' })],

@@ -1,9 +1,10 @@
-/** What the tests of one file share: the run's database and one gateway on it, closed after the last test. */
+/** What the tests of one file share: a database and one gateway on it, closed after the last test. */
 import { afterAll, beforeAll } from 'vitest';
-import type { Database } from '../../src/database/database.ts';
+import { type Database, openDatabase } from '../../src/database/database.ts';
 import { type CallOptions, graphql, type Reply } from './client.ts';
 import { openTestDatabase } from './fixtures.ts';
 import { startTestGateway, type TestGateway } from './gateway.ts';
+import { scratchUrl } from './scratch.ts';
 
 export interface Suite {
   readonly database: Database;
@@ -13,32 +14,54 @@ export interface Suite {
   call(token: string | null, query: string, options?: CallOptions): Promise<Reply>;
 }
 
-/** `settings`: the gateway's, as in the environment. */
-export function useGateway(settings: Record<string, string> = {}): Suite {
-  const open: { database?: Database; gateway?: TestGateway } = {};
-  beforeAll(async () => {
-    open.database = await openTestDatabase();
-    open.gateway = await startTestGateway(settings);
-  });
-  afterAll(async () => {
-    await open.gateway?.close();
-    await open.database?.close();
-  });
-  return {
-    get database() {
-      return started(open.database);
-    },
-    get gateway() {
-      return started(open.gateway);
-    },
-    get url() {
-      return started(open.gateway).url;
-    },
-    call: (token, query, options) => graphql(started(open.gateway).url, token, query, options),
-  };
+interface Parts {
+  readonly database: Database;
+  readonly gateway: TestGateway;
 }
 
-function started<Part>(part: Part | undefined): Part {
-  if (part === undefined) throw new Error('only within a test: the suite is not started yet');
-  return part;
+/** On the run's database, which other test files use at the same time. `settings`: as in the environment. */
+export function useGateway(settings: Record<string, string> = {}): Suite {
+  return suiteOf(async () => ({ database: await openTestDatabase(), gateway: await startTestGateway(settings) }));
+}
+
+/**
+ * On a database of its own: for locking and breaking tables. `through` may put something between the gateway and the
+ * database, by giving another URL; the suite's own connections go straight to it.
+ */
+export function useScratchGateway(
+  settings: Record<string, string> = {},
+  through: (url: string) => Promise<string> = async (url) => url,
+): Suite {
+  return suiteOf(async () => {
+    const url = await scratchUrl({ migrated: true });
+    const database = await openDatabase({ url, dataDir: '', poolSize: 5, statementTimeoutMs: 30_000 });
+    return { database, gateway: await startTestGateway({ DATABASE_URL: await through(url), ...settings }) };
+  });
+}
+
+function suiteOf(start: () => Promise<Parts>): Suite {
+  let parts: Parts | null = null;
+  beforeAll(async () => {
+    parts = await start();
+  });
+  afterAll(async () => {
+    await parts?.gateway.close();
+    await parts?.database.close();
+  });
+  const started = (): Parts => {
+    if (parts === null) throw new Error('the suite starts with its first test');
+    return parts;
+  };
+  return {
+    get database() {
+      return started().database;
+    },
+    get gateway() {
+      return started().gateway;
+    },
+    get url() {
+      return started().gateway.url;
+    },
+    call: (token, query, options) => graphql(started().gateway.url, token, query, options),
+  };
 }

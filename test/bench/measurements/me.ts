@@ -7,7 +7,11 @@ const ME = '{ me { id name email networkId role scopes plan } }';
 const PING = '{ ping }';
 
 export async function me({ community, start }: Stage): Promise<Race> {
-  const gateway = { name: 'gatehouse, me', url: await start('gateway'), requests: [graphqlRequest(community.token, ME)] };
+  const gateway = {
+    name: 'gatehouse, me',
+    url: await start('gateway'),
+    requests: [graphqlRequest(community.token, ME)],
+  };
   const yoga = { name: 'bare Yoga, ping', url: await start('bare-yoga'), requests: [graphqlRequest(null, PING)] };
   const answer = await ask<{ me: { networkId: string } }>(gateway.url, graphqlRequest(community.token, ME));
   assert.equal(answer.me.networkId, toId('Network', community.networkId));

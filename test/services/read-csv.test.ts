@@ -1,0 +1,187 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { csvRow } from '../../src/services/members/csv-cell.ts';
+import { readCsv } from '../../src/services/members/read-csv.ts';
+import { RECORD_MAX_BYTES } from '../../src/services/members/source.ts';
+import { inChunks, recordsOf } from './members.ts';
+
+const read = (content: string | Buffer, chunkBytes?: number): Promise<unknown[]> =>
+  recordsOf(readCsv(inChunks(content, chunkBytes)));
+
+/** Each cut of the bytes into chunks must give the same records. */
+async function readCut(content: string | Buffer): Promise<unknown[]> {
+  const whole = await read(content);
+  for (const chunkBytes of [1, 2, 3, 7, 64]) expect(await read(content, chunkBytes)).toEqual(whole);
+  return whole;
+}
+
+const ADA = { email: 'a@x', name: 'Ada' };
+const BOB = { email: 'b@x', name: 'Bob' };
+
+describe('as files are in the world', () => {
+  test('a byte order mark, CR LF, line breaks in quoted cells, blank lines and rows', async () => {
+    const csv =
+      '\ufeffemail,name,team\r\n\r\na@x,Ada,"two\r\nlines"\r\n\r\n,,\r\nb@x,Bob\r\nc@x,"Cy ""the"" C",x,,\r\n';
+    expect(await readCut(csv)).toEqual([
+      [3, { ...ADA, team: 'two\r\nlines' }],
+      [7, BOB],
+      [8, { email: 'c@x', name: 'Cy "the" C', team: 'x' }],
+    ]);
+  });
+
+  test.each(['\n', '\r\n', '\r'])('lines that end in %j, the last one too or not', async (end) => {
+    for (const last of ['', end, end + end]) {
+      const csv = ['email,name', 'a@x,Ada', 'b@x,Bob'].join(end) + last;
+      expect(await readCut(csv)).toEqual([
+        [2, ADA],
+        [3, BOB],
+      ]);
+    }
+  });
+
+  test('all kinds of line ends in one file', async () => {
+    expect(await readCut('email,name\na@x,Ada\r\nb@x,Bob\rc@x,"Cy\rL"\nd@x,D')).toEqual([
+      [2, ADA],
+      [3, BOB],
+      [4, { email: 'c@x', name: 'Cy\rL' }],
+      [6, { email: 'd@x', name: 'D' }],
+    ]);
+  });
+
+  test.each([',', ';', '\t'])('%j between the cells, told by the header', async (delimiter) => {
+    const csv = 'name|Email|tags\nAda|a@x|"a;b"\n'.replaceAll('|', delimiter);
+    expect(await readCut(csv)).toEqual([[2, { ...ADA, tags: 'a;b' }]]);
+  });
+
+  test("UTF-16, a spreadsheet's Unicode text", async () => {
+    const csv = Buffer.from('\ufeffemail\tname\r\na@x\tÅsa 🎉\r\n', 'utf16le');
+    const records = [[2, { email: 'a@x', name: 'Åsa 🎉' }]];
+    expect(await readCut(csv)).toEqual(records);
+    expect(await readCut(csv.swap16())).toEqual(records);
+  });
+
+  test('a quote inside an unquoted cell is a character of it', async () => {
+    expect(await readCut('email,name,size\na@x,Robert "Bob" S,5" pipe\nb@x,Bob,"6"" pipe"\n')).toEqual([
+      [2, { email: 'a@x', name: 'Robert "Bob" S', size: '5" pipe' }],
+      [3, { ...BOB, size: '6" pipe' }],
+    ]);
+  });
+
+  test('a known column in any case, unless another one has its exact name', async () => {
+    expect(await readCut('EMAIL,Name,ExternalID\na@x,Ada,1\n')).toEqual([[2, { ...ADA, externalId: '1' }]]);
+    expect(await readCut('email,name,Email\na@x,Ada,other\n')).toEqual([[2, { ...ADA, Email: 'other' }]]);
+  });
+
+  test('a column named __proto__', async () => {
+    const [record] = await read('email,name,__proto__\na@x,Ada,x\n');
+    expect(JSON.stringify(record)).toBe('[2,{"email":"a@x","name":"Ada","__proto__":"x"}]');
+  });
+});
+
+describe('a row at fault is rejected with its physical line, and reading goes on with the next', () => {
+  test('a quote that closes in the middle, where it seemed to swallow the next line', async () => {
+    expect(await readCut('email,name\n"a@x,Ada\nb@x,"Bob"\nc@x,"C"x\nd@x,D\n')).toEqual([
+      [2, 'has a closing quote that does not end its cell'],
+      [3, BOB],
+      [4, 'has a closing quote that does not end its cell'],
+      [5, { email: 'd@x', name: 'D' }],
+    ]);
+  });
+
+  test('a quote that never closes', async () => {
+    expect(await readCut('email,name\na@x,"Ada\nb@x,Bob\n')).toEqual([
+      [2, 'has a quote that is never closed'],
+      [3, BOB],
+    ]);
+    expect(await readCut('email,name\na@x,"')).toEqual([[2, 'has a quote that is never closed']]);
+  });
+
+  test('cells beyond the header, unless they are empty', async () => {
+    expect(await readCut('email,name\na@x,Ada,,\nb@x,Bob,x\n')).toEqual([
+      [2, ADA],
+      [3, 'cell 3 stands under no column name: the row has 3 cells, the header 2 columns'],
+    ]);
+  });
+
+  test('bytes that are no UTF-8', async () => {
+    const latin1 = Buffer.from('email,name\na@x,Åsa\nb@x,Bob\n', 'latin1');
+    expect(await readCut(latin1)).toEqual([
+      [2, 'is not valid UTF-8'],
+      [3, BOB],
+    ]);
+  });
+
+  test.each([
+    ['one long line', 'x'.repeat(2 * RECORD_MAX_BYTES)],
+    ['a row of commas', ','.repeat(2 * RECORD_MAX_BYTES)],
+  ])('more bytes than a record may have: %s', async (_what, line) => {
+    expect(await read(`email,name\na@x,Ada\n${line}\r\nb@x,Bob\n`)).toEqual([
+      [2, ADA],
+      [3, 'is larger than 262144 bytes (or a quote is left open)'],
+      [4, BOB],
+    ]);
+  });
+
+  test('a quote left open before more lines than a record may hold', async () => {
+    const rows = Array.from({ length: 40_000 }, (_, index) => `${index}@x.org,Nr`);
+    const records = await read(`email,name\n"a@x,Ada\n${rows.join('\n')}\n`);
+    expect(records).toHaveLength(40_001);
+    expect(records[0]).toEqual([2, 'is larger than 262144 bytes (or a quote is left open)']);
+    expect(records.at(-1)).toEqual([40_002, { email: '39999@x.org', name: 'Nr' }]);
+  });
+});
+
+describe('a file that cannot be read under its header is refused as a whole', () => {
+  test.each([
+    ['', 'the file is empty: its first line must name the columns'],
+    ['\n\n', 'the file is empty: its first line must name the columns'],
+    ['mail,name\n', 'the header lacks the required column email'],
+    ['x\n', 'the header lacks the required column email and name'],
+    ['email,name,team,team\n', 'the header names the column of cell 4 twice'],
+    ['email,name,"x\na@x,Ada\n', 'the header has a quote that is never closed'],
+  ])('%j', async (csv, message) => {
+    await expect(read(csv)).rejects.toThrow(message);
+  });
+
+  test('a header without rows is a file without members', async () => {
+    expect(await readCut('email,name\n')).toEqual([]);
+    expect(await readCut('email,name')).toEqual([]);
+  });
+});
+
+test('any cells come back from what csvRow writes, with the lines that they begin on, however they are cut', async () => {
+  const cell = fc.oneof(
+    fc.string({ unit: 'grapheme' }),
+    fc.string({ unit: fc.constantFrom('"', ',', ';', '\n', '\r', '\t', ' ', 'x', '\u2028', '\ufeff') }),
+  );
+  const rows = fc.array(
+    fc.tuple(cell, cell, cell).filter((cells) => cells.some((text) => text !== '')),
+    { maxLength: 8 },
+  );
+  await fc.assert(
+    fc.asyncProperty(rows, fc.integer({ min: 1, max: 40 }), async (given, chunkBytes) => {
+      const texts = given.map((cells) => csvRow(['a@x', 'A', ...cells]));
+      let line = 2;
+      const expected = given.map((cells, index) => {
+        const begins = line;
+        line += (texts[index] ?? '').split(/\r\n|\n|\r/).length - 1;
+        const custom = cells.map((text, at): [string, string] => [`c${at}`, text]).filter(([, text]) => text !== '');
+        return [begins, { email: 'a@x', name: 'A', ...Object.fromEntries(custom) }];
+      });
+      const csv = csvRow(['email', 'name', 'c0', 'c1', 'c2']) + texts.join('');
+      expect(await read(csv, chunkBytes)).toEqual(expected);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('no bytes at all make the reader fail, loop or disagree with itself over the cut', async () => {
+  const piece = fc.constantFrom('"', ',', '\n', '\r\n', '\r', 'a', 'ä', 'a@x,A', '""', ';');
+  await fc.assert(
+    fc.asyncProperty(fc.array(piece, { maxLength: 60 }), fc.integer({ min: 1, max: 9 }), async (pieces, chunkBytes) => {
+      const csv = `email,name\n${pieces.join('')}`;
+      expect(await read(csv, chunkBytes)).toEqual(await read(csv));
+    }),
+    { numRuns: 500 },
+  );
+});
