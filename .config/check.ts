@@ -31,11 +31,9 @@ const results: Result[] = [];
 for (const step of STEPS) {
   const result = await run(step);
   results.push(result);
-  if (step !== STEPS.at(-1)) console.log(line(result));
+  console.log(line(result));
 }
 
-console.log('');
-for (const result of results) console.log(line(result));
 const failed = results.filter((result) => !result.ok);
 console.log(
   failed.length === 0 ? '\ncheck: all is well' : `\ncheck: ${failed.map(({ name }) => name).join(', ')} failed`,

@@ -63,7 +63,8 @@ const OWN_ERRORS = [ConfigError, EmbeddedError, ListenError, MigrationError];
 function refusalByDatabase(error: Error): string | null {
   const code = 'code' in error ? String(error.code) : '';
   if (code === '3D000') return 'The database that DATABASE_URL names does not exist: create it, or correct the name.';
-  if (code.startsWith('28')) return 'The database of DATABASE_URL does not let this user in: see its name and password.';
+  if (code.startsWith('28'))
+    return 'The database of DATABASE_URL does not let this user in: see its name and password.';
   if (error.message !== 'The server does not support SSL connections') return null;
   return 'The database of DATABASE_URL has no TLS: set it up there, or leave sslmode out.';
 }

@@ -77,7 +77,9 @@ describe('settings', () => {
   test.for(WHOLE)('%s takes %d and %d and nothing beyond', ([name, min, max]) => {
     for (const value of [min, max]) expect(readConfig({ [name]: String(value) })[name]).toBe(value);
     for (const value of [min - 1, max + 1, `${min}.5`, `${max}e0`, ` ${min}`, '0x10', 'NaN', '٣']) {
-      expect(() => readConfig({ [name]: String(value) })).toThrow(`${name} must be a whole number from ${min} to ${max}`);
+      expect(() => readConfig({ [name]: String(value) })).toThrow(
+        `${name} must be a whole number from ${min} to ${max}`,
+      );
     }
   });
 
@@ -94,7 +96,7 @@ describe('settings', () => {
     ['CORS_ORIGINS', '*', 'must be origins'],
     ['CORS_ORIGINS', 'https://app.example.org,https://app.example.org/', 'must be origins'],
   ])('refuse %s=%s: %s', ([name, value, fault]) => {
-    const read = () => readConfig({ GATEHOUSE_SECRETS: TEST_SECRET, [name]: value });
+    const read = () => readConfig({ GATEHOUSE_SECRETS: TEST_SECRET, [String(name)]: value });
     expect(read).toThrow(ConfigError);
     expect(read).toThrow(`${name} ${fault}`);
   });
@@ -108,7 +110,10 @@ describe('settings', () => {
 
   test('hold several secrets, the current one first', () => {
     const secrets = `${TEST_SECRET}, ${TEST_SECRET.toUpperCase()}`;
-    expect(readConfig({ GATEHOUSE_SECRETS: secrets }).GATEHOUSE_SECRETS).toEqual([TEST_SECRET, TEST_SECRET.toUpperCase()]);
+    expect(readConfig({ GATEHOUSE_SECRETS: secrets }).GATEHOUSE_SECRETS).toEqual([
+      TEST_SECRET,
+      TEST_SECRET.toUpperCase(),
+    ]);
   });
 });
 

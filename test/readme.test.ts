@@ -21,6 +21,8 @@ const documents = Object.fromEntries(
 ) as Record<(typeof FILES)[number] | 'src/README.md', string>;
 
 const suite = useGateway();
+/** Some twenty commands, each a process with a database to open. */
+const HOOK_TIMEOUT_MS = 240_000;
 
 interface Interpreter {
   readonly language: string;
@@ -45,7 +47,7 @@ describe.each(FILES)('%s', (file) => {
   beforeAll(async () => {
     clone = await openClone();
     printed = await clone.runShell(shell);
-  });
+  }, HOOK_TIMEOUT_MS);
   afterAll(() => clone.close());
 
   test('its shell examples run, one after the other', () => {

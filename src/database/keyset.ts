@@ -8,13 +8,18 @@ import { prepare, run } from './prepared.ts';
 /** A row of a table that can be listed. */
 export type KeysetRow = pg.QueryResultRow & { readonly id: string };
 
+interface KeysetOrder {
+  readonly property: string;
+  readonly type: string;
+}
+
 /** A table that can be listed. All names here are code, never input. */
 export interface KeysetTable<Row extends pg.QueryResultRow> {
   readonly name: string;
-  /** What is read: `column AS "property"`. */
-  readonly columns: readonly string[];
-  /** The column of each order, with its type; the id breaks ties. Null: by id alone. */
-  readonly orders: Readonly<Record<string, { readonly column: string; readonly type: string } | null>>;
+  /** The column of each property of a row. */
+  readonly columns: Readonly<Record<string, string>>;
+  /** The property that each order sorts by, with its column's type; the id breaks ties. Null: by id alone. */
+  readonly orders: Readonly<Record<string, KeysetOrder | null>>;
   /** Only there to carry the row's type. */
   readonly row?: Row;
 }
@@ -23,6 +28,8 @@ export interface KeysetTable<Row extends pg.QueryResultRow> {
 export type Place = readonly (string | number | Date | null)[];
 
 export interface KeysetPage {
+  /** The properties that are wanted; the id and what the order sorts by come in any case. Null: all. */
+  readonly wanted: ReadonlySet<string> | null;
   readonly order: string;
   readonly descending: boolean;
   /** `sql` holds `$?` where its value goes. */
@@ -53,18 +60,36 @@ function statement(networkId: string, table: KeysetTable<pg.QueryResultRow>, pag
   const parameter = (value: unknown) => `$${values.push(value)}`;
   const order = table.orders[page.order];
   if (order === undefined) throw new TypeError(`${table.name} has no order ${page.order}`);
+  const sorted = order === null ? null : { ...order, column: columnOf(table, order.property) };
 
   const where = ['network_id = $1'];
   for (const { sql, value } of page.conditions) where.push(sql.replace('$?', parameter(value)));
-  if (page.after !== null) where.push(...beyond(order, page.after, comparison(page, page.descending), parameter));
-  if (page.before !== null) where.push(...beyond(order, page.before, comparison(page, !page.descending), parameter));
+  if (page.after !== null) where.push(...beyond(sorted, page.after, comparison(page, page.descending), parameter));
+  if (page.before !== null) where.push(...beyond(sorted, page.before, comparison(page, !page.descending), parameter));
 
   const direction = page.descending === page.backward ? 'ASC' : 'DESC';
-  const by = [...(order === null ? [] : [order.column]), 'id'].map((column) => `${column} ${direction}`);
+  const by = [...(sorted === null ? [] : [sorted.column]), 'id'].map((column) => `${column} ${direction}`);
   const text =
-    `SELECT ${table.columns.join(', ')} FROM ${table.name} WHERE ${where.join(' AND ')} ` +
+    `SELECT ${selected(table, order, page.wanted)} FROM ${table.name} WHERE ${where.join(' AND ')} ` +
     `ORDER BY ${by.join(', ')} LIMIT ${parameter(page.limit)}`;
   return { text, values };
+}
+
+function columnOf({ name, columns }: KeysetTable<pg.QueryResultRow>, property: string): string {
+  const column = columns[property];
+  if (column === undefined) throw new TypeError(`${name} has no ${property}`);
+  return column;
+}
+
+function selected(
+  { columns }: KeysetTable<pg.QueryResultRow>,
+  order: KeysetOrder | null,
+  wanted: ReadonlySet<string> | null,
+): string {
+  return Object.entries(columns)
+    .filter(([name]) => wanted === null || name === 'id' || name === order?.property || wanted.has(name))
+    .map(([name, column]) => `${column} AS "${name}"`)
+    .join(', ');
 }
 
 type Comparison = '<' | '<=' | '>' | '>=';

@@ -3,21 +3,25 @@ import { createHash } from 'node:crypto';
 import pg from 'pg';
 
 export interface Statement {
-  readonly name: string;
+  /** Under which a connection keeps it; absent: it is planned each time. */
+  readonly name?: string;
   readonly text: string;
 }
 
-/** The texts come from code, never from a caller, so there are few; the bound is there in case that ever breaks. */
-const STATEMENTS_MAX = 10_000;
-const statements = new Map<string, Statement>();
+/**
+ * Each connection keeps each of them. The texts come from code, but which columns a list reads is the caller's choice:
+ * past the bound a new one works as well, and is not kept.
+ */
+const KEPT_MAX = 500;
+const kept = new Map<string, Statement>();
 
 /** The statement of a text; the same text always has the same name. */
 export function prepare(text: string): Statement {
-  const known = statements.get(text);
+  const known = kept.get(text);
   if (known !== undefined) return known;
-  if (statements.size >= STATEMENTS_MAX) throw new RangeError(`more than ${STATEMENTS_MAX} prepared statements`);
+  if (kept.size >= KEPT_MAX) return { text };
   const statement = { name: `g_${createHash('sha1').update(text).digest('hex').slice(0, 24)}`, text };
-  statements.set(text, statement);
+  kept.set(text, statement);
   return statement;
 }
 

@@ -20,6 +20,8 @@ export interface PageArgs {
 
 /** A list: what is in it and in which order. Its cursors are good for it alone. */
 export interface ListSpec<Row extends KeysetRow> {
+  /** The properties that the query needs of a row; null: all. */
+  readonly wanted: KeysetPage['wanted'];
   readonly table: KeysetTable<Row>;
   readonly order: string;
   readonly descending: boolean;
@@ -64,6 +66,8 @@ export interface PageInfo {
   hasPreviousPage(): boolean | Promise<boolean>;
 }
 
+const NOTHING_MORE: ReadonlySet<string> = new Set();
+
 /** Reads one page. Throws BAD_USER_INPUT for a count outside its bounds and for a cursor of another list. */
 export async function connect<Row extends KeysetRow>(
   { reads, cursors }: { readonly reads: NetworkReads; readonly cursors: CursorSigner },
@@ -72,7 +76,8 @@ export async function connect<Row extends KeysetRow>(
 ): Promise<Connection<Row>> {
   const { first, last } = counts(args);
   const seal = cursors.forList(describe(reads.networkId, spec));
-  const list = { order: spec.order, descending: spec.descending, conditions: spec.conditions };
+  const { order, descending, conditions, wanted } = spec;
+  const list = { order, descending, conditions, wanted };
   const after = openPlace(seal, args.after, 'after');
   const before = openPlace(seal, args.before, 'before');
 
@@ -83,7 +88,16 @@ export async function connect<Row extends KeysetRow>(
 
   const sealRow = (row: Row) => seal.seal(spec.placeOf(row).map(toCursorValue));
   const exists = async (probe: Pick<KeysetPage, 'after' | 'before'>) =>
-    (await reads.page(spec.table, { ...list, ...probe, inclusive: true, backward: false, limit: 1 })).length > 0;
+    (
+      await reads.page(spec.table, {
+        ...list,
+        wanted: NOTHING_MORE,
+        ...probe,
+        inclusive: true,
+        backward: false,
+        limit: 1,
+      })
+    ).length > 0;
   const [start, end] = [rows.at(0), rows.at(-1)];
   return new Connection(
     rows.map((row) => new Edge(row, sealRow)),

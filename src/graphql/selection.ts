@@ -1,15 +1,16 @@
 /** What a query asks for below a field. */
 import { type GraphQLResolveInfo, Kind } from 'graphql';
 
-/** Whether all that is selected below the field, at any depth and in fragments too, is among these names. */
-export function selectsOnly(names: ReadonlySet<string>, info: GraphQLResolveInfo): boolean {
+/** The names of all fields that are selected below the field, at any depth and in fragments too. */
+export function fieldsBelow(info: Pick<GraphQLResolveInfo, 'fieldNodes' | 'fragments'>): ReadonlySet<string> {
+  const names = new Set<string>();
   const spread = new Set<string>();
   const sets = info.fieldNodes.map((node) => node.selectionSet);
   // The list grows while it is walked. A fragment is looked at once, however often it is spread.
   for (const set of sets) {
     for (const selection of set?.selections ?? []) {
+      if (selection.kind === Kind.FIELD) names.add(selection.name.value);
       if (selection.kind !== Kind.FRAGMENT_SPREAD) {
-        if (selection.kind === Kind.FIELD && !names.has(selection.name.value)) return false;
         sets.push(selection.selectionSet);
       } else if (!spread.has(selection.name.value)) {
         spread.add(selection.name.value);
@@ -17,5 +18,5 @@ export function selectsOnly(names: ReadonlySet<string>, info: GraphQLResolveInfo
       }
     }
   }
-  return true;
+  return names;
 }

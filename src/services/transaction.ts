@@ -72,7 +72,10 @@ function lockOf(digest: Buffer): bigint {
 const LOCKS = Prisma.sql`SELECT DISTINCT ('x' || encode(substr(digest, 1, 8), 'hex'))::bit(64)::bigint AS lock FROM secrets`;
 
 /** Which secrets changed: those of some keys, of an admin's keys, or of a whole network. UUIDs. */
-export type Settled = { readonly keyIds: readonly string[] } | { readonly adminId: string } | { readonly networkId: string };
+export type Settled =
+  | { readonly keyIds: readonly string[] }
+  | { readonly adminId: string }
+  | { readonly networkId: string };
 
 /** Waits until no write begun under these secrets' old state can still commit. Call after the change has committed. */
 export async function settle(database: Database, changed: Settled): Promise<void> {

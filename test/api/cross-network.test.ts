@@ -117,7 +117,7 @@ describe('what is another network’s answers like what does not exist', () => {
     const query = `{ me { id networkId apiKey { id createdBy { id } } } network { id slug }
       members(first: 250) { nodes { id email network { id } } } apiKeys(first: 250) { nodes { id name createdBy { id } } } }`;
     const [ofA, ofB] = [await answer(a.token, query, {}), await answer(b.token, query, {})];
-    const ids = (text: string) => text.match(/(?:net|adm|key|mem)_[0-9a-z]{26}/g) ?? [];
+    const ids = (text: string): readonly string[] => text.match(/(?:net|adm|key|mem)_[0-9a-z]{26}/g) ?? [];
     expect(ids(ofA).length).toBeGreaterThan(8);
     expect(ids(ofA).filter((id) => ids(ofB).includes(id))).toEqual([]);
   });

@@ -92,7 +92,7 @@ describe('what is no id', () => {
     ['a line break at its end', `mem_${SUFFIX}\n`],
     ['a UUID', '01890a5d-ac96-774b-bcce-b302099a8057'],
     ['a property of every object', `constructor_${SUFFIX}`],
-  ])('%s', ([, text]) => {
+  ] as const)('%s', ([, text]) => {
     expect(parseId(text)).toBeNull();
   });
 

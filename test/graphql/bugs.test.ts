@@ -39,9 +39,7 @@ describe.for(['development', 'production'])('with NODE_ENV=%s', (name) => {
         extensions: { code: 'INTERNAL_SERVER_ERROR', status: 500, requestId },
       },
     ]);
-    expect(JSON.stringify(reply.body)).not.toMatch(
-      /location"|absent|column.*exist|prisma|select|\.ts|node_modules/i,
-    );
+    expect(JSON.stringify(reply.body)).not.toMatch(/location"|absent|column.*exist|prisma|select|\.ts|node_modules/i);
 
     const logged = suite.gateway.log.filter((line) => line['requestId'] === requestId);
     expect(logged.map(({ level, msg }) => [level, msg])).toEqual([

@@ -219,9 +219,7 @@ async function apply(
     return uuid;
   }
   const byCursor = step.kind === 'deleteCursorRow' || step.kind === 'moveCursorRowOutOfFilter';
-  const uuid = byCursor
-    ? rows.find((id) => toId('Member', id) === last)
-    : rows[step.row % Math.max(rows.length, 1)];
+  const uuid = byCursor ? rows.find((id) => toId('Member', id) === last) : rows[step.row % Math.max(rows.length, 1)];
   if (uuid === undefined) return null;
   const set = (change: string, ...values: string[]) =>
     pool.query(`UPDATE members SET ${change} WHERE id = $1`, [uuid, ...values]);

@@ -36,7 +36,8 @@ beforeAll(async () => {
 async function allMembers(url: string, token: string): Promise<string[]> {
   const ids: string[] = [];
   for (let after: string | null = null, more = true; more; ) {
-    const query = 'query ($after: String) { members(first: 250, after: $after) { nodes { id } pageInfo { endCursor hasNextPage } } }';
+    const query =
+      'query ($after: String) { members(first: 250, after: $after) { nodes { id } pageInfo { endCursor hasNextPage } } }';
     const { body } = await graphql(url, token, query, { variables: { after } });
     ids.push(...body.data.members.nodes.map(({ id }: { id: string }) => id));
     ({ endCursor: after, hasNextPage: more } = body.data.members.pageInfo);

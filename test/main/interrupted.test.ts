@@ -14,7 +14,7 @@ test(`a first start that was killed ${KILLS} times, and its PostgreSQL with it, 
   const folder = await dataFolder();
   const moments: number[] = [];
   for (let kill = 0; kill < KILLS; kill += 1) {
-    const afterMs = Math.round(Math.random() * (FIRST_START_MS * (kill + 1)) / KILLS);
+    const afterMs = Math.round((Math.random() * (FIRST_START_MS * (kill + 1))) / KILLS);
     moments.push(afterMs);
     const gateway = startGatewayProgram({ DATA_DIR: folder });
     await new Promise((resolve) => setTimeout(resolve, afterMs));

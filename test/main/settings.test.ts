@@ -67,9 +67,12 @@ test.for([
     () => `postgres://gatehouse:${PASSWORD}@127.0.0.1:port/gatehouse`,
     'The settings are wrong:\n  DATABASE_URL must be a URL: write special characters in the password as %XX\n',
   ],
-] as const)('says in one sentence that the database cannot be used, without its password: %s', async ([, url, sentence]) => {
-  expect(await refused({ DATABASE_URL: url(), GATEHOUSE_SECRETS: TEST_SECRET })).toBe(sentence);
-});
+] as const)(
+  'says in one sentence that the database cannot be used, without its password: %s',
+  async ([, url, sentence]) => {
+    expect(await refused({ DATABASE_URL: url(), GATEHOUSE_SECRETS: TEST_SECRET })).toBe(sentence);
+  },
+);
 
 const POSTGRES = () => ({ DATABASE_URL: inject('databaseUrl'), GATEHOUSE_SECRETS: TEST_SECRET });
 
@@ -83,6 +86,9 @@ test('says in one sentence that the port is taken', async () => {
   other.close();
 });
 
-test.for(['203.0.113.7', 'no.such.host.invalid'])('says in one sentence that %s is not its own address', async (host) => {
-  expect(await refused({ ...POSTGRES(), HOST: host })).toBe('HOST is no address of this machine.\n');
-});
+test.for(['203.0.113.7', 'no.such.host.invalid'])(
+  'says in one sentence that %s is not its own address',
+  async (host) => {
+    expect(await refused({ ...POSTGRES(), HOST: host })).toBe('HOST is no address of this machine.\n');
+  },
+);

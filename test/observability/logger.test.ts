@@ -111,7 +111,13 @@ describe('the log', () => {
 
   test('takes no long time over a long line', () => {
     const long = 100_000;
-    const lines = ['a'.repeat(long), 'a.'.repeat(long / 2), 'a@'.repeat(long / 2), `${'\\"'.repeat(long / 2)}@`, '0'.repeat(long)];
+    const lines = [
+      'a'.repeat(long),
+      'a.'.repeat(long / 2),
+      'a@'.repeat(long / 2),
+      `${'\\"'.repeat(long / 2)}@`,
+      '0'.repeat(long),
+    ];
     const begunAt = performance.now();
     for (const line of lines) redactLine(line);
     expect(performance.now() - begunAt).toBeLessThan(2_000);
@@ -152,7 +158,15 @@ describe('an error of PostgreSQL, whose detail quotes the row that was refused,'
     pg: () => database.pool.query(INSERT, [networkId, 'x', MARK]),
     Prisma: () =>
       database.prisma.member.create({
-        data: { id: crypto.randomUUID(), networkId, name: 'x', nameFolded: 'x', email: 'x', emailFolded: 'x', externalId: MARK },
+        data: {
+          id: crypto.randomUUID(),
+          networkId,
+          name: 'x',
+          nameFolded: 'x',
+          email: 'x',
+          emailFolded: 'x',
+          externalId: MARK,
+        },
       }),
     'Prisma’s raw queries': () => database.prisma.$executeRawUnsafe(INSERT, networkId, 'x', MARK),
   };

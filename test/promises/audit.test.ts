@@ -81,7 +81,11 @@ const byOperator = (subjectType: string, subjectId: unknown, details: object) =>
 const WRITES: Readonly<Record<string, Write>> = {
   'a key made by a key': {
     table: 'api_keys',
-    run: (own) => asked(own, 'mutation { createApiKey(input: { name: "made", scopes: [MEMBERS_READ], environment: TEST }) { token } }'),
+    run: (own) =>
+      asked(
+        own,
+        'mutation { createApiKey(input: { name: "made", scopes: [MEMBERS_READ], environment: TEST }) { token } }',
+      ),
     event: ({ apiKey }) => ({
       action: 'key.created',
       actorKind: 'KEY',
@@ -92,7 +96,8 @@ const WRITES: Readonly<Record<string, Write>> = {
   },
   'a key revoked by a key': {
     table: 'api_keys',
-    run: (own) => asked(own, `mutation { revokeApiKey(input: { id: "${toId('ApiKey', own.other.keyId)}" }) { apiKey { id } } }`),
+    run: (own) =>
+      asked(own, `mutation { revokeApiKey(input: { id: "${toId('ApiKey', own.other.keyId)}" }) { apiKey { id } } }`),
     event: ({ apiKey, other }) => ({
       action: 'key.revoked',
       actorKind: 'KEY',
@@ -119,7 +124,10 @@ const WRITES: Readonly<Record<string, Write>> = {
     table: 'admins',
     run: ({ network }) =>
       done(createAdmin(database, COMMAND_LINE, network.id, { email: 'new@example.test', name: 'New', role: 'ADMIN' })),
-    event: () => ({ action: 'admin.created', ...byOperator('Admin', expect.any(String), { after: { role: 'ADMIN' } }) }),
+    event: () => ({
+      action: 'admin.created',
+      ...byOperator('Admin', expect.any(String), { after: { role: 'ADMIN' } }),
+    }),
   },
   'an admin removed': {
     table: 'admins',
@@ -142,12 +150,16 @@ const WRITES: Readonly<Record<string, Write>> = {
     run: ({ network }) => done(networks.suspendNetwork(database, COMMAND_LINE, network.id)),
     event: ({ network }) => ({
       action: 'network.suspended',
-      ...byOperator('Network', network.id, { before: { suspendedAt: null }, after: { suspendedAt: expect.any(String) } }),
+      ...byOperator('Network', network.id, {
+        before: { suspendedAt: null },
+        after: { suspendedAt: expect.any(String) },
+      }),
     }),
   },
   'members imported': {
     table: 'members',
-    run: ({ network }) => done(importMembers(database, COMMAND_LINE, network.id, { source: source(PEOPLE), format: 'csv' })),
+    run: ({ network }) =>
+      done(importMembers(database, COMMAND_LINE, network.id, { source: source(PEOPLE), format: 'csv' })),
     event: () => ({
       action: 'members.imported',
       ...byOperator('Member', null, { created: 2, updated: 0, unchanged: 0, rejected: 1 }),
@@ -160,7 +172,12 @@ const FOUNDING: Pick<Write, 'table' | 'run'> = {
   table: 'networks',
   run: () => done(networks.createNetwork(database, COMMAND_LINE, { slug: 'founded', name: 'Founded', ...STANDARD })),
 };
-const STANDARD = { plan: 'STANDARD', requestsPerMinute: null, networkRequestsPerMinute: null, costPerMinute: null } as const;
+const STANDARD = {
+  plan: 'STANDARD',
+  requestsPerMinute: null,
+  networkRequestsPerMinute: null,
+  costPerMinute: null,
+} as const;
 
 async function* source(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes;
@@ -169,9 +186,21 @@ async function* source(bytes: Buffer): AsyncGenerator<Buffer> {
 /** Each fault as a trigger: where it stands, when it strikes, and what it does. */
 const FAULTS = {
   'the event is refused': () => ['audit_events', 'at once', `RAISE EXCEPTION 'no event today'`],
-  'the event is refused when it is to be committed': () => ['audit_events', 'at commit', `RAISE EXCEPTION 'no event today'`],
-  'the change is refused when it is to be committed': (table: string) => [table, 'at commit', `RAISE EXCEPTION 'no change today'`],
-  'the connection is lost with the event': () => ['audit_events', 'at once', 'PERFORM pg_terminate_backend(pg_backend_pid())'],
+  'the event is refused when it is to be committed': () => [
+    'audit_events',
+    'at commit',
+    `RAISE EXCEPTION 'no event today'`,
+  ],
+  'the change is refused when it is to be committed': (table: string) => [
+    table,
+    'at commit',
+    `RAISE EXCEPTION 'no change today'`,
+  ],
+  'the connection is lost with the event': () => [
+    'audit_events',
+    'at once',
+    'PERFORM pg_terminate_backend(pg_backend_pid())',
+  ],
 } as const satisfies Record<string, (table: string) => readonly [string, 'at once' | 'at commit', string]>;
 
 async function breakDown([table, when, what]: readonly [string, 'at once' | 'at commit', string]): Promise<void> {
@@ -250,7 +279,11 @@ describe('what changes nothing', () => {
     const own = await makeOwn();
     const where = { networkId: own.network.id };
     const events = await database.prisma.auditEvent.count({ where });
-    const { body } = await graphql(gateway.url, own.token, 'mutation { createApiKey(input: { name: "", scopes: [] }) { userErrors { code } } }');
+    const { body } = await graphql(
+      gateway.url,
+      own.token,
+      'mutation { createApiKey(input: { name: "", scopes: [] }) { userErrors { code } } }',
+    );
     expect(body.data.createApiKey.userErrors).toEqual([{ code: 'BLANK' }]);
     expect(await database.prisma.auditEvent.count({ where })).toBe(events);
   });
@@ -271,7 +304,10 @@ test('a network that is made is on record in itself', async () => {
 test('a network that is deleted is on record after it has gone, step by step', async () => {
   const { network } = await makeOwn();
   expect((await networks.deleteNetwork(database, COMMAND_LINE, network.id)).ok).toBe(true);
-  const events = await database.prisma.auditEvent.findMany({ where: { networkId: network.id }, orderBy: { id: 'asc' } });
+  const events = await database.prisma.auditEvent.findMany({
+    where: { networkId: network.id },
+    orderBy: { id: 'asc' },
+  });
   expect(events.slice(-3).map(({ action, details }) => [action, details])).toEqual([
     ['network.suspended', expect.anything()],
     ['network.deleted', { members: 3, finished: false }],

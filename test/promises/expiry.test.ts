@@ -39,29 +39,32 @@ test.for([
   ['right', 0],
   ['an hour behind', -HOUR_MS],
   ['an hour ahead', HOUR_MS],
-] as const)('no request that begins after its expiry is let in, the gateways’ clocks being %s', async ([, offsetMs]) => {
-  setClock(offsetMs);
-  const letIn = [0, 0];
-  for (let round = 0; round < 3; round += 1) {
-    const { network, admin } = await makeNetwork(database);
-    const expiresAt = new Date((await databaseNow()).getTime() + LIFE_MS);
-    const { apiKey, token } = await makeKey(database, network.id, { adminId: admin.id, expiresAt });
-    const outcome = await endUnderTraffic({
-      database,
-      urls: gateways.map(({ url }) => url),
-      token,
-      keyId: apiKey.id,
-      end: () => untilPast(expiresAt),
-    });
-    expect(outcome.late).toEqual([]);
-    for (const gateway of letIn.keys()) letIn[gateway] = (letIn[gateway] ?? 0) + (outcome.before[gateway] ?? 0);
-    for (const { reply } of outcome.after) {
-      expect(reply.status).toBe(401);
-      expect(reply.body.errors?.[0]).toMatchObject({
-        message: `API token expired at ${expiresAt.toISOString()}`,
-        extensions: { code: 'TOKEN_EXPIRED' },
+] as const)(
+  'no request that begins after its expiry is let in, the gateways’ clocks being %s',
+  async ([, offsetMs]) => {
+    setClock(offsetMs);
+    const letIn = [0, 0];
+    for (let round = 0; round < 3; round += 1) {
+      const { network, admin } = await makeNetwork(database);
+      const expiresAt = new Date((await databaseNow()).getTime() + LIFE_MS);
+      const { apiKey, token } = await makeKey(database, network.id, { adminId: admin.id, expiresAt });
+      const outcome = await endUnderTraffic({
+        database,
+        urls: gateways.map(({ url }) => url),
+        token,
+        keyId: apiKey.id,
+        end: () => untilPast(expiresAt),
       });
+      expect(outcome.late).toEqual([]);
+      for (const gateway of letIn.keys()) letIn[gateway] = (letIn[gateway] ?? 0) + (outcome.before[gateway] ?? 0);
+      for (const { reply } of outcome.after) {
+        expect(reply.status).toBe(401);
+        expect(reply.body.errors?.[0]).toMatchObject({
+          message: `API token expired at ${expiresAt.toISOString()}`,
+          extensions: { code: 'TOKEN_EXPIRED' },
+        });
+      }
     }
-  }
-  expect(Math.min(...letIn)).toBeGreaterThan(0);
-});
+    expect(Math.min(...letIn)).toBeGreaterThan(0);
+  },
+);

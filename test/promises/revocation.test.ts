@@ -71,7 +71,10 @@ describe('when it has returned, nothing is let in and nothing is written under',
     const { network } = await makeNetwork(database, { network: PLAN });
     const outcomes = await rounds(ROUNDS, async () => {
       const admin = await makeAdmin(database, network.id, 'ADMIN');
-      const { apiKey, token } = await makeKey(database, network.id, { adminId: admin.id, scopes: ['keys:write', 'members:read'] });
+      const { apiKey, token } = await makeKey(database, network.id, {
+        adminId: admin.id,
+        scopes: ['keys:write', 'members:read'],
+      });
       const end = async () => {
         const outcome = await removeAdmin(database, COMMAND_LINE, network.id, admin.id);
         expect(outcome.ok).toBe(true);
@@ -113,7 +116,9 @@ describe('when it has returned, nothing is let in and nothing is written under',
       });
     });
     for (const { after } of outcomes) {
-      const seen = after.map(({ reply: { body } }) => body.data?.me?.role ?? body.data?.createApiKey?.userErrors[0]?.code);
+      const seen = after.map(
+        ({ reply: { body } }) => body.data?.me?.role ?? body.data?.createApiKey?.userErrors[0]?.code,
+      );
       expect(new Set(seen)).toEqual(new Set(['ADMIN', 'SCOPE_NOT_HELD']));
     }
   });

@@ -11,7 +11,8 @@ const REQUESTS_AFTER = 2;
 const RUN_UP_MAX_MS = 20;
 
 const READ = '{ me { role scopes plan } }';
-const WRITE = `mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { apiKey { id } token userErrors { code } } }`;
+const WRITE =
+  'mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { apiKey { id } token userErrors { code } } }';
 
 export interface Sent {
   readonly gateway: number;

@@ -82,7 +82,7 @@ describe('an export can be imported', () => {
   const text = (min: number, max: number): fc.Arbitrary<string> =>
     fc
       .string({ unit: 'grapheme', minLength: min, maxLength: max })
-      .map((given) => given.replaceAll(/\p{Cc}/gu, '').trim())
+      .map((given) => given.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '').trim())
       .filter((given) => [...given].length >= min && [...given].length <= max && given.isWellFormed());
   const local = fc.constantFrom('ada', 'ADA+x', "o'b", '"q;, "', 'ñ', '用户', 'foo..bar', '=x');
   const domain = fc.constantFrom('x.org', 'пример.рф', '[192.0.2.1]', 'i❤.ws');
@@ -156,7 +156,7 @@ describe('an export can be imported', () => {
       fc.asyncProperty(people(custom), async (given) =>
         roundTrip(await there(jsonLines(...given)), 'jsonl', given.length),
       ),
-      { numRuns: 25 },
+      { numRuns: 15 },
     );
   });
 
@@ -167,7 +167,7 @@ describe('an export can be imported', () => {
       fc.asyncProperty(people(custom), async (given) =>
         roundTrip(await there(jsonLines(...given)), 'csv', given.length),
       ),
-      { numRuns: 25 },
+      { numRuns: 15 },
     );
   });
 

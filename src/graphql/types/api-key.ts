@@ -131,7 +131,7 @@ type OrderInput = typeof ApiKeyOrder.$inferInput | null | undefined;
 function keyList(filter: FilterInput, orderBy: OrderInput): ListSpec<ApiKey> {
   const order = orderBy?.field ?? 'ID';
   const descending = orderBy?.direction === 'DESC';
-  return { table: API_KEYS, order, descending, conditions: conditionsOf(filter), placeOf: PLACES[order] };
+  return { table: API_KEYS, wanted: null, order, descending, conditions: conditionsOf(filter), placeOf: PLACES[order] };
 }
 
 /** A key's status, as SQL sees it. */

@@ -1,15 +1,15 @@
 import type { Member } from '../../database/generated/client.ts';
-import { MEMBERS, MEMBERS_IN_BRIEF } from '../../database/tables.ts';
+import { MEMBERS } from '../../database/tables.ts';
 import { badInput } from '../../domain/errors.ts';
 import { uuidOf } from '../../domain/id.ts';
 import { fold, hasControlCharacters, isWellFormed } from '../../domain/text.ts';
 import { builder } from '../builder.ts';
 import { connect, type ListSpec } from '../connection.ts';
 import { requiresScopes } from '../directives.ts';
-import { selectsOnly } from '../selection.ts';
+import { fieldsBelow } from '../selection.ts';
 import { MemberRoleEnum, MemberStatusEnum, OrderDirectionEnum } from './enums.ts';
 import { callersNetwork, NetworkRef } from './network.ts';
-import { CONNECTION_FIELDS, connectionType, pageArgs } from './page.ts';
+import { connectionType, pageArgs } from './page.ts';
 
 export const MemberRef = builder.prismaNode('Member', {
   id: { field: 'id' },
@@ -72,17 +72,6 @@ const MemberOrder = builder.inputType('MemberOrder', {
   }),
 });
 
-/** What MEMBERS_IN_BRIEF can answer. A field that is not named here has every column read. */
-const FIELDS_IN_BRIEF: ReadonlySet<string> = new Set([
-  ...CONNECTION_FIELDS,
-  'id',
-  'name',
-  'role',
-  'status',
-  'location',
-  'createdAt',
-]);
-
 const MemberConnection = connectionType('Member', MemberRef);
 
 builder.queryField('members', (t) =>
@@ -95,10 +84,9 @@ builder.queryField('members', (t) =>
       filter: t.arg({ type: MemberFilter }),
       orderBy: t.arg({ type: MemberOrder }),
     },
-    resolve(_root, { filter, orderBy, ...page }, context, info) {
-      const table = selectsOnly(FIELDS_IN_BRIEF, info) ? MEMBERS_IN_BRIEF : MEMBERS;
-      return connect(context, { table, ...memberList(filter, orderBy) }, page);
-    },
+    resolve: (_root, { filter, orderBy, ...page }, context, info) =>
+      // A member's fields bear the names of their columns' properties, so what is selected says what must be read.
+      connect(context, { ...memberList(filter, orderBy), wanted: fieldsBelow(info) }, page),
   }),
 );
 
@@ -137,9 +125,10 @@ const PLACES: Record<'ID' | 'CREATED_AT' | 'NAME', ListSpec<Member>['placeOf']> 
   NAME: (member) => [member.nameFolded, member.id],
 };
 
-function memberList(filter: FilterInput, orderBy: OrderInput): Omit<ListSpec<Member>, 'table'> {
+function memberList(filter: FilterInput, orderBy: OrderInput): Omit<ListSpec<Member>, 'wanted'> {
   const order = orderBy?.field ?? 'ID';
   return {
+    table: MEMBERS,
     order,
     descending: orderBy?.direction === 'DESC',
     conditions: conditionsOf(filter),

@@ -52,20 +52,6 @@ export function connectionType<Row extends { readonly id: string }>(
   });
 }
 
-/** The names of all fields of a connection, its edges and its page's bounds. */
-export const CONNECTION_FIELDS = [
-  'edges',
-  'nodes',
-  'pageInfo',
-  'cursor',
-  'node',
-  'hasNextPage',
-  'hasPreviousPage',
-  'startCursor',
-  'endCursor',
-  '__typename',
-] as const;
-
 /** The four arguments of every connection. */
 export const pageArgs = builder.args((t) => ({
   first: t.int({ description: `The page's length from its start: 1 to ${PAGE_MAX}, ${PAGE_DEFAULT} when absent.` }),

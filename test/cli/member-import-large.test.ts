@@ -1,0 +1,130 @@
+/** Imports that are large, that are cut short, and that run at the same time. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Database } from '../../src/database/database.ts';
+import { openTestDatabase } from '../support/fixtures.ts';
+import { ROOT, startProgram } from '../support/program.ts';
+import { gatehouseJson, makeNetworkByCommand, testSettings } from './command-line.ts';
+
+const LARGE_LINES = 200_000;
+/** The old generation may grow to this; all records of the large file would take several times as much. */
+const HEAP_MB = 64;
+/** V8's young generation, its code, and Prisma's WebAssembly come on top: about 140 MB without any work. */
+const RESIDENT_MAX_MB = 450;
+
+let database: Database;
+let folder: string;
+beforeAll(async () => {
+  database = await openTestDatabase();
+  folder = await mkdtemp(join(tmpdir(), 'gatehouse-large-'));
+});
+afterAll(async () => {
+  await database.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** One of every thousand lines is at fault. */
+async function csvOf(lines: number): Promise<string> {
+  const path = join(folder, `${lines}.csv`);
+  const file = createWriteStream(path);
+  file.write('email,name,externalId,tags,createdAt,team\n');
+  for (let line = 0; line < lines; line += 1) {
+    const email = line % 1_000 === 999 ? 'nobody' : `person.${line}@example.org`;
+    const isTaken = file.write(
+      `${email},Person ${line},e${line},red;blue,2024-01-02T03:04:05Z,"Team ${line % 7}, ""A"""\n`,
+    );
+    if (!isTaken) await once(file, 'drain');
+  }
+  file.end();
+  await once(file, 'close');
+  return path;
+}
+
+async function countOf(slug: string): Promise<number> {
+  return database.prisma.member.count({ where: { network: { slug } } });
+}
+
+test('a large file is imported in constant memory', { timeout: 240_000 }, async () => {
+  const [network, path] = [await makeNetworkByCommand(), await csvOf(LARGE_LINES)];
+  // Says at its end how much memory it had resident at most.
+  const peak = `data:text/javascript,import{resourceUsage}from'node:process';process.on('exit',()=>process.stderr.write('peak '+resourceUsage().maxRSS))`;
+  const node = [`--max-old-space-size=${HEAP_MB}`, '--import', peak, 'src/cli/main.ts'];
+  const child = spawn(process.execPath, [...node, 'member', 'import', '--json', '--network', network, path], {
+    cwd: ROOT,
+    env: { ...testSettings(), PATH: process.env['PATH'] },
+  });
+  const output = { stdout: '', stderr: '' };
+  child.stdout.on('data', (text: Buffer) => (output.stdout += text.toString()));
+  child.stderr.on('data', (text: Buffer) => (output.stderr += text.toString()));
+  await once(child, 'close');
+  const rejectedCount = LARGE_LINES / 1_000;
+  expect(JSON.parse(output.stdout)).toMatchObject({
+    created: LARGE_LINES - rejectedCount,
+    rejectedCount,
+    unchanged: 0,
+  });
+  expect(Number(/peak (\d+)/.exec(output.stderr)?.[1]) / 1_024).toBeLessThan(RESIDENT_MAX_MB);
+});
+
+test('after a kill -9 whole batches are there, with their audit events, and running it again finishes', async () => {
+  const [network, path] = [await makeNetworkByCommand(), await csvOf(20_000)];
+  const args = ['src/cli/main.ts', 'member', 'import', '--network', network, path];
+  const killed = startProgram(process.execPath, args, testSettings());
+  while ((await countOf(network)) < 2_000) await pause(5);
+  await killed.kill('SIGKILL');
+  // The server may still be finishing the batch that was under way.
+  await pause(500);
+  const kept = await countOf(network);
+  const { id } = await database.prisma.network.findUniqueOrThrow({ where: { slug: network } });
+  const events = await database.prisma.auditEvent.findMany({ where: { networkId: id, action: 'members.imported' } });
+  const created = events.map((event) => (event.details as { created: number }).created);
+  expect(created.reduce((sum, count) => sum + count, 0)).toBe(kept);
+  expect(kept % 999).toBe(0);
+  const report = await gatehouseJson(['member', 'import', '--network', network, path]);
+  expect(report).toMatchObject({ created: 19_980 - kept, updated: 0, unchanged: kept, rejectedCount: 20 });
+  expect(await countOf(network)).toBe(19_980);
+});
+
+test('Ctrl-C ends it after the batch under way, and says what is done', async () => {
+  const [network, path] = [await makeNetworkByCommand(), await csvOf(20_000)];
+  const args = ['src/cli/main.ts', 'member', 'import', '--json', '--network', network, path];
+  const stopped = startProgram(process.execPath, args, testSettings());
+  while ((await countOf(network)) < 1) await pause(5);
+  const { code } = await stopped.kill('SIGINT');
+  const report = JSON.parse(stopped.output.stdout) as { created: number };
+  expect(report).toMatchObject({ errors: [{ code: 'INTERRUPTED' }], created: await countOf(network) });
+  expect([code, report.created < 19_980]).toEqual([1, true]);
+  expect(stopped.output.stderr).toContain('Run it again to finish.');
+});
+
+test('two processes that import one file at the same time neither fail nor duplicate', async () => {
+  const [network, path] = [await makeNetworkByCommand(), await csvOf(5_000)];
+  const args = ['member', 'import', '--network', network, path];
+  const reports = (await Promise.all([gatehouseJson(args), gatehouseJson(args)])) as {
+    created: number;
+    unchanged: number;
+  }[];
+  const sum = (count: 'created' | 'unchanged'): number => reports.reduce((total, report) => total + report[count], 0);
+  expect([sum('created'), sum('unchanged'), await countOf(network)]).toEqual([4_995, 4_995, 4_995]);
+});
+
+test('a source that goes silent can be stopped', async () => {
+  const network = await makeNetworkByCommand();
+  const args = ['src/cli/main.ts', 'member', 'import', '--network', network, '-'];
+  const child = spawn(process.execPath, args, { cwd: ROOT, env: { ...testSettings(), PATH: process.env['PATH'] } });
+  child.stdin.write('email,name\nada@x.org,Ada\n');
+  let stderr = '';
+  child.stderr.on('data', (text: Buffer) => {
+    stderr += text.toString();
+  });
+  await pause(3_000);
+  child.kill('SIGTERM');
+  const [code] = (await once(child, 'close')) as [number | null];
+  expect([code, stderr]).toEqual([1, expect.stringContaining('The import was stopped.\nNothing was imported.')]);
+});
