@@ -50,21 +50,25 @@ test('names what contradicts each other together with all else', async () => {
 const OUT_OF_REACH = 'The database of DATABASE_URL is out of reach: see that it runs and that the address is right.\n';
 
 test.for([
-  ['nobody listens there', () => `postgres://gatehouse:${PASSWORD}@127.0.0.1:1/gatehouse`, OUT_OF_REACH],
-  ['there is no such host', () => `postgres://gatehouse:${PASSWORD}@no.such.host.invalid/gatehouse`, OUT_OF_REACH],
+  ['nobody listens there', (): string => `postgres://gatehouse:${PASSWORD}@127.0.0.1:1/gatehouse`, OUT_OF_REACH],
+  [
+    'there is no such host',
+    (): string => `postgres://gatehouse:${PASSWORD}@no.such.host.invalid/gatehouse`,
+    OUT_OF_REACH,
+  ],
   [
     'it has no such database',
-    () => serverUrl((url) => (url.pathname = '/no_such_database')),
+    (): string => serverUrl((url) => (url.pathname = '/no_such_database')),
     'The database that DATABASE_URL names does not exist: create it, or correct the name.\n',
   ],
   [
     'it has no such user',
-    () => serverUrl((url) => (url.username = 'no_such_user')),
+    (): string => serverUrl((url) => (url.username = 'no_such_user')),
     'The database of DATABASE_URL does not let this user in: see its name and password.\n',
   ],
   [
     'its address is no URL',
-    () => `postgres://gatehouse:${PASSWORD}@127.0.0.1:port/gatehouse`,
+    (): string => `postgres://gatehouse:${PASSWORD}@127.0.0.1:port/gatehouse`,
     'The settings are wrong:\n  DATABASE_URL must be a URL: write special characters in the password as %XX\n',
   ],
 ] as const)(

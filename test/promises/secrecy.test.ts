@@ -208,7 +208,7 @@ async function breakThings(database: Database): Promise<void> {
     ],
     ['audit_events', `RAISE EXCEPTION 'while ${MEMBER_EMAIL} is told' USING DETAIL = '${MEMBER_EMAIL}'`],
     // In two halves, so that the function that is stored does not hold it.
-    ['audit_events', `RAISE EXCEPTION '%%', '${token.slice(0, 14)}', '${token.slice(14)}'`],
+    ['audit_events', `RAISE EXCEPTION USING MESSAGE = '${token.slice(0, 14)}' || '${token.slice(14)}'`],
     ['audit_events', 'PERFORM pg_terminate_backend(pg_backend_pid())'],
   ] as const;
   for (const [table, what] of faults) {
