@@ -101,6 +101,12 @@ describe('settings', () => {
     expect(read).toThrow(`${name} ${fault}`);
   });
 
+  test('are told wrong all together, what contradicts each other too', () => {
+    const message = messageOf(() => readConfig({ PORT: 'x', DATABASE_URL: 'postgres://db/x' }));
+    expect(message).toContain('PORT must be a whole number');
+    expect(message).toContain('GATEHOUSE_SECRETS is required with DATABASE_URL');
+  });
+
   test('are told wrong without a word of what they hold', () => {
     const environment = Object.fromEntries(NAMES.map((name) => [name, `s3cret, ${name.toLowerCase()}\0`]));
     const message = messageOf(() => readConfig({ ...environment, GATEHOUSE_X: 's3cret' }));

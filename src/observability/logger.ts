@@ -22,8 +22,8 @@ const DOTTED = String.raw`${LABEL}(?:\.${LABEL})+`;
 const LITERAL = String.raw`\[[0-9A-Za-z.:]+\]`;
 const EMAIL_PATTERN = new RegExp(
   [
-    String.raw`(?<!${LOCAL})${LOCAL}+@(?:${DOTTED}|${LITERAL})`,
-    String.raw`(?<!${LOCAL_WITHOUT_SLASH})${LOCAL_WITHOUT_SLASH}+@${LABEL}`,
+    `(?<!${LOCAL})${LOCAL}+@(?:${DOTTED}|${LITERAL})`,
+    `(?<!${LOCAL_WITHOUT_SLASH})${LOCAL_WITHOUT_SLASH}+@${LABEL}`,
     String.raw`${QUOTED_LOCAL}@(?:${LABEL}(?:\.${LABEL})*|${LITERAL})`,
   ].join('|'),
   'gv',

@@ -1,16 +1,19 @@
-/** The table. */
+/** What the bench prints. */
 import { availableParallelism, cpus } from 'node:os';
 import { CONNECTIONS } from './load.ts';
-import { median, type Pace, type RaceResult } from './rounds.ts';
+import { median, type Pace, type RaceResult, ratios } from './rounds.ts';
 
-const COLUMNS = [28, 10, 20, 8] as const;
+const NAME_WIDTH = 30;
+const CELL_WIDTHS = [9, 8, 14, 8, 8] as const;
 
+/** `postgres`: its version. */
 export function report(results: readonly RaceResult[], pace: Pace, postgres: string): string {
-  const cpu = cpus()[0]?.model.trim() ?? 'unknown processor';
+  const processor = cpus()[0]?.model.trim() ?? 'unknown processor';
   return [
-    `${availableParallelism()} cores (${cpu}), Node ${process.versions.node}, ${postgres}`,
-    `${CONNECTIONS} connections, median of ${pace.rounds} interleaved rounds of ${pace.turnMs / 1000} s; ratio: Gatehouse's`,
-    "requests a second over the other's, with its range over the rounds. Gatehouse logs to a file, at `info`.",
+    `${availableParallelism()} cores (${processor}), Node ${process.versions.node}, ${postgres}`,
+    `${CONNECTIONS} connections; medians of ${pace.rounds} interleaved rounds of ${pace.turnMs} ms`,
+    "ratio: Gatehouse's rate over the other's, with its range over the rounds",
+    'Gatehouse runs with its default settings and logs each request, to a file',
     '',
     ...results.flatMap(table),
   ].join('\n');
@@ -18,24 +21,23 @@ export function report(results: readonly RaceResult[], pace: Pace, postgres: str
 
 function table({ race, gateway, rivals }: RaceResult): string[] {
   return [
-    row(race.title, 'req/s', 'ratio', 'aim'),
-    row(`  ${race.gateway.name}`, rate(gateway)),
-    ...race.rivals.map(({ name, aim }, index) => {
-      const rates = rivals[index] ?? [];
-      const ratios = gateway.map((value, round) => value / (rates[round] ?? Number.NaN));
-      const ratio = median(ratios);
-      const range = `(${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)})`;
-      return row(`  ${name}`, rate(rates), `${ratio.toFixed(2)} ${range}`, `≥ ${aim}`, ratio >= aim ? 'met' : 'missed');
+    row(race.title, race.unit, 'ratio', 'range', 'aim'),
+    row(`  ${race.gateway.name}`, rounded(gateway)),
+    ...rivals.map(({ rival, rates }) => {
+      const found = ratios(gateway, rates);
+      const ratio = median(found);
+      const range = `${Math.min(...found).toFixed(2)} to ${Math.max(...found).toFixed(2)}`;
+      const verdict = ratio >= rival.aim ? 'met' : 'missed';
+      return row(`  ${rival.name}`, rounded(rates), ratio.toFixed(2), range, `≥ ${rival.aim}`, verdict);
     }),
     '',
   ];
 }
 
-function rate(rates: readonly number[]): string {
+function rounded(rates: readonly number[]): string {
   return Math.round(median(rates)).toLocaleString('en');
 }
 
 function row(name: string, ...cells: readonly string[]): string {
-  const padded = cells.map((cell, index) => cell.padStart(COLUMNS[index + 1] ?? 0));
-  return [name.padEnd(COLUMNS[0]), ...padded].join('  ').trimEnd();
+  return name.padEnd(NAME_WIDTH) + cells.map((cell, index) => cell.padStart(CELL_WIDTHS[index] ?? 0)).join(' ');
 }

@@ -1,5 +1,7 @@
 /** The real command line, as a process of its own, on the run's database. */
 import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { inject } from 'vitest';
 import { TEST_SECRET } from '../support/gateway.ts';
 import { runCommand } from '../support/program.ts';
@@ -11,8 +13,11 @@ export interface Answer {
 }
 
 export function testSettings(): Record<string, string> {
-  return { DATABASE_URL: inject('databaseUrl'), GATEHOUSE_SECRETS: TEST_SECRET };
+  return { DATABASE_URL: inject('databaseUrl'), GATEHOUSE_SECRETS: TEST_SECRET, NODE_COMPILE_CACHE };
 }
+
+/** Dozens of processes load the same modules: from here in less than half the time. */
+const NODE_COMPILE_CACHE = join(tmpdir(), 'gatehouse-test-compile-cache');
 
 export function gatehouse(args: readonly string[], input = ''): Promise<Answer> {
   return runCommand(args, testSettings(), input);

@@ -4,15 +4,23 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Database } from '../../src/database/database.ts';
 import { HARD_CSV, HARD_JSONL, HARD_MEMBERS } from '../services/hard-cases.ts';
+import { importText, jsonLines } from '../services/members.ts';
+import { makeNetwork, openTestDatabase } from '../support/fixtures.ts';
 import { ROOT } from '../support/program.ts';
-import { gatehouse, gatehouseJson, makeNetworkByCommand, testSettings } from './command-line.ts';
+import { gatehouse, gatehouseJson, testSettings } from './command-line.ts';
 
+let database: Database;
 let folder: string;
 beforeAll(async () => {
+  database = await openTestDatabase();
   folder = await mkdtemp(join(tmpdir(), 'gatehouse-members-'));
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  await database.close();
+  await rm(folder, { recursive: true, force: true });
+});
 
 async function file(name: string, content: string | Buffer): Promise<string> {
   const path = join(folder, name);
@@ -23,83 +31,79 @@ async function file(name: string, content: string | Buffer): Promise<string> {
 const NOTHING = { created: 0, updated: 0, unchanged: 0, rejected: [], rejectedCount: 0 };
 const COUNT = HARD_MEMBERS.length;
 
+async function newNetwork(): Promise<{ id: string; slug: string }> {
+  return (await makeNetwork(database)).network;
+}
+
 describe('member import', () => {
-  test('CSV and JSON Lines, from a file and from standard input, again and again', async () => {
-    const network = await makeNetworkByCommand();
-    const args = ['member', 'import', '--network', network];
+  test('CSV and JSON Lines, from a file and from standard input, the format told or not', async () => {
+    const { slug } = await newNetwork();
+    const args = ['member', 'import', '--network', slug];
     expect(await gatehouseJson([...args, await file('hard.csv', HARD_CSV)])).toEqual({ ...NOTHING, created: COUNT });
     const unchanged = { ...NOTHING, unchanged: COUNT };
     expect(await gatehouseJson([...args, await file('hard.jsonl', HARD_JSONL)])).toEqual(unchanged);
-    for (const input of [HARD_CSV, HARD_JSONL])
-      expect(await gatehouseJson([...args, '-'], { input })).toEqual(unchanged);
-    const unnamed = await file('hard.txt', HARD_CSV);
-    expect(await gatehouseJson([...args, unnamed])).toEqual(unchanged);
-    expect(await gatehouseJson([...args, '--format', 'csv', unnamed])).toEqual(unchanged);
+    expect(await gatehouseJson([...args, '-'], { input: HARD_CSV })).toEqual(unchanged);
+    expect(await gatehouseJson([...args, '-'], { input: HARD_JSONL })).toEqual(unchanged);
+    expect(await gatehouseJson([...args, '--format', 'csv', await file('hard.txt', HARD_CSV)])).toEqual(unchanged);
   });
 
   test('says at the end what it did, line by line what it rejected, and ends with 0', async () => {
-    const network = await makeNetworkByCommand();
+    const { slug } = await newNetwork();
     const path = await file('some.csv', 'email,name\nada@x.org,Ada\nnobody,"No\nBody"\nADA@x.org,Ada\n');
-    expect(await gatehouse(['member', 'import', '--network', network, path])).toEqual({
+    expect(await gatehouse(['member', 'import', '--network', slug, path])).toEqual({
       code: 0,
-      stdout: `Imported into ${network}: 1 created, 1 updated, 0 unchanged, 1 rejected.\n  line 3: email: must be an e-mail address; name: must not hold line breaks or control characters\n`,
+      stdout:
+        `Imported into ${slug}: 1 created, 1 updated, 0 unchanged, 1 rejected.\n` +
+        '  line 3: email: must be an e-mail address; name: must not hold line breaks or control characters\n',
       stderr: '',
     });
   });
 
-  test.each([
-    ['empty.csv', '', 'the file is empty'],
-    ['headless.csv', 'a@x.org,Ada\n', 'the header lacks the required column email and name'],
-    ['twice.csv', 'email,name,email\n', 'the header names the column of cell 3 twice'],
-    ['array.jsonl', '[{"email":"a@x.org","name":"A"}]', 'this is a JSON array'],
-  ])('%s is refused as a whole', async (name, content, message) => {
-    const network = await makeNetworkByCommand();
-    const args = ['member', 'import', '--network', network, await file(name, content)];
-    expect(await gatehouseJson(args, { code: 1 })).toEqual({
-      ...NOTHING,
-      errors: [{ code: 'INVALID', message: expect.stringContaining(message), field: ['file'] }],
-    });
+  test('a file that cannot be read under its header is refused as a whole', async () => {
+    const { slug } = await newNetwork();
+    const args = ['member', 'import', '--network', slug, await file('headless.csv', 'a@x.org,Ada\n')];
+    const message = 'the header lacks the required column email and name\nNothing was imported.';
+    const errors = [{ code: 'INVALID', message, field: ['file'] }];
+    expect(await gatehouseJson(args, { code: 1 })).toEqual({ ...NOTHING, errors });
   });
 
   test('a file that cannot be read is one sentence', async () => {
-    const network = await makeNetworkByCommand();
+    const { slug } = await newNetwork();
+    const none = join(folder, 'none.csv');
     for (const [path, reason] of [
-      [join(folder, 'none.csv'), 'there is no such file'],
-      [folder, 'is a folder'],
-    ] as const) {
-      const answer = await gatehouse(['member', 'import', '--network', network, path]);
-      expect(answer).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(reason) });
-      expect(answer.stderr.split('\n')).toHaveLength(2);
+      [none, `Cannot read ${none}: there is no such file`],
+      [folder, `${folder} is a folder`],
+    ]) {
+      const answer = await gatehouse(['member', 'import', '--network', slug, path ?? '']);
+      expect(answer).toEqual({ code: 1, stdout: '', stderr: `error: ${reason}\n` });
     }
   });
 });
 
 describe('member export', () => {
   test('feeds an import of another network', async () => {
-    const [from, to] = [await makeNetworkByCommand(), await makeNetworkByCommand()];
-    await gatehouseJson(['member', 'import', '--network', from, '-'], { input: HARD_CSV });
-    for (const [format, expected] of [
-      ['jsonl', { created: COUNT }],
-      ['csv', { unchanged: COUNT }],
-    ] as const) {
-      const exported = await gatehouse(['member', 'export', '--network', from, '--format', format]);
-      expect(exported).toMatchObject({ code: 0, stderr: '' });
-      const report = await gatehouseJson(['member', 'import', '--network', to, '-'], { input: exported.stdout });
-      expect(report).toEqual({ ...NOTHING, ...expected });
-    }
-    const plain = await gatehouse(['member', 'export', '--network', from]);
-    expect(await gatehouse(['member', 'export', '--network', to])).toEqual(plain);
-    expect(await gatehouseJson(['member', 'export', '--network', to])).toHaveLength(COUNT);
+    const [from, to] = [await newNetwork(), await newNetwork()];
+    await importText(database, from.id, 'csv', HARD_CSV);
+    const exported = await gatehouse(['member', 'export', '--network', from.slug]);
+    expect(exported).toMatchObject({ code: 0, stderr: '' });
+    const args = ['member', 'import', '--network', to.slug, '-'];
+    expect(await gatehouseJson(args, { input: exported.stdout })).toEqual({ ...NOTHING, created: COUNT });
+    expect(await gatehouse(['member', 'export', '--network', to.slug])).toEqual(exported);
+    const { stdout } = await gatehouse(['member', 'export', '--network', to.slug, '--format', 'csv']);
+    expect(await gatehouseJson(args, { input: stdout })).toEqual({ ...NOTHING, unchanged: COUNT });
+    expect(await gatehouseJson(['member', 'export', '--network', to.slug])).toHaveLength(COUNT);
   });
 
   test('ends quietly when its reader has had enough', async () => {
-    const network = await makeNetworkByCommand();
-    const people = Array.from(
-      { length: 5_000 },
-      (_, index) => `{"email":"${index}@x.org","name":"N","bio":"${'x'.repeat(500)}"}\n`,
+    const { id, slug } = await newNetwork();
+    const bio = 'x'.repeat(500);
+    await importText(
+      database,
+      id,
+      'jsonl',
+      jsonLines(...Array.from({ length: 5_000 }, (_, index) => ({ email: `${index}@x.org`, name: 'N', bio }))),
     );
-    await gatehouseJson(['member', 'import', '--network', network, '-'], { input: people.join('') });
-    const args = ['src/cli/main.ts', 'member', 'export', '--network', network];
+    const args = ['src/cli/main.ts', 'member', 'export', '--network', slug];
     const child = spawn(process.execPath, args, { cwd: ROOT, env: { ...testSettings(), PATH: process.env['PATH'] } });
     let stderr = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {

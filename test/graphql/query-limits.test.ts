@@ -109,6 +109,18 @@ describe('levels', () => {
   });
 });
 
+test.for([
+  ['fields', '{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }'],
+  ['interfaces', '{ __schema { types { possibleTypes { interfaces { possibleTypes { interfaces { name } } } } } } }'],
+] as const)('a question for the schema that goes round and round its %s is refused', async ([, query]) => {
+  const reply = await ask(query);
+  expect(reply.status).toBe(400);
+  expect(reply.body.errors?.[0]).toMatchObject({
+    message: 'Maximum introspection depth exceeded',
+    extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },
+  });
+});
+
 describe('aliases', () => {
   const refusal = (aliases: number) =>
     [

@@ -79,7 +79,7 @@ describe('the first start on an empty folder', () => {
 });
 
 describe('the second start', () => {
-  test(`answers within ${SECOND_START_MAX_MS} ms and prints no token`, async () => {
+  test(`answers within ${SECOND_START_MAX_MS} ms, has the same members, and prints no token`, async () => {
     let best = Number.POSITIVE_INFINITY;
     for (let attempt = 0; attempt < 3 && best > SECOND_START_MAX_MS; attempt += 1) {
       const begunAt = performance.now();
@@ -87,18 +87,13 @@ describe('the second start', () => {
       const { status } = await fetch(`${await second.url}/readyz`);
       best = Math.min(best, performance.now() - begunAt);
       expect(status).toBe(200);
+      expect(await allMembers(await second.url, printedToken(first) ?? '')).toEqual(members);
       expect(second.output.stdout + second.output.stderr).not.toMatch(TOKEN);
       await second.kill('SIGTERM');
     }
     // A machine with more to do than it has processors is slower by that much.
     const slowness = Math.max(1, (loadavg()[0] ?? 0) / availableParallelism());
     expect(best).toBeLessThan(SECOND_START_MAX_MS * slowness);
-  });
-
-  test('lets the first one’s token in and has the same members', async () => {
-    const second = startGatewayProgram({ DATA_DIR: dataDir });
-    expect(await allMembers(await second.url, printedToken(first) ?? '')).toEqual(members);
-    await second.kill('SIGTERM');
   });
 
   test('does not bring back a demo that was deleted', async () => {

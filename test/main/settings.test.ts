@@ -41,12 +41,6 @@ test('lists all faults of the settings at once, by name and bound, and echoes no
   expect(said).toContain('PORT must be a whole number from 0 to 65535');
 });
 
-test('names what contradicts each other together with all else', async () => {
-  const said = await refused({ PORT: 'x', DATABASE_URL: inject('databaseUrl') });
-  expect(said).toContain('GATEHOUSE_SECRETS is required with DATABASE_URL');
-  expect(said).toContain('PORT must be');
-});
-
 const OUT_OF_REACH = 'The database of DATABASE_URL is out of reach: see that it runs and that the address is right.\n';
 
 test.for([
@@ -65,11 +59,6 @@ test.for([
     'it has no such user',
     (): string => serverUrl((url) => (url.username = 'no_such_user')),
     'The database of DATABASE_URL does not let this user in: see its name and password.\n',
-  ],
-  [
-    'its address is no URL',
-    (): string => `postgres://gatehouse:${PASSWORD}@127.0.0.1:port/gatehouse`,
-    'The settings are wrong:\n  DATABASE_URL must be a URL: write special characters in the password as %XX\n',
   ],
 ] as const)(
   'says in one sentence that the database cannot be used, without its password: %s',
@@ -90,9 +79,6 @@ test('says in one sentence that the port is taken', async () => {
   other.close();
 });
 
-test.for(['203.0.113.7', 'no.such.host.invalid'])(
-  'says in one sentence that %s is not its own address',
-  async (host) => {
-    expect(await refused({ ...POSTGRES(), HOST: host })).toBe('HOST is no address of this machine.\n');
-  },
-);
+test('says in one sentence that HOST is not its own address', async () => {
+  expect(await refused({ ...POSTGRES(), HOST: 'no.such.host.invalid' })).toBe('HOST is no address of this machine.\n');
+});

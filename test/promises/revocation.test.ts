@@ -65,7 +65,7 @@ describe('when it has returned, nothing is let in and nothing is written under',
     });
     expect(refusalsOf(outcomes)).toEqual(new Set(['TOKEN_EXPIRED']));
     expect(outcomes.filter(({ made }) => made > 0).length).toBeGreaterThan(REVOCATIONS / 2);
-  }, 120_000);
+  }, 240_000);
 
   test('the key of an admin who was removed', async () => {
     const { network } = await makeNetwork(database, { network: PLAN });

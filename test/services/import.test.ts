@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { setTimeout as pause } from 'node:timers/promises';
+import type pg from 'pg';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
 import { newUuid } from '../../src/domain/id.ts';
 import { COMMAND_LINE } from '../../src/services/actor.ts';
 import { BATCH_MAX_RECORDS, importMembers, REJECTED_KEPT_MAX } from '../../src/services/members/import.ts';
 import { makeMembers, makeNetwork, openTestDatabase } from '../support/fixtures.ts';
+import { withClient } from '../support/scratch.ts';
 import { HARD_CSV, HARD_JSONL, HARD_MEMBERS } from './hard-cases.ts';
 import { importText, inChunks, jsonLines, membersOf } from './members.ts';
 
@@ -330,10 +333,31 @@ describe('at the same time', () => {
     expect(reports.reduce((sum, report) => sum + report.unchanged, 0)).toBe(2 * people.length);
   });
 
-  test('members that others make meanwhile, in the opposite order, are found on a second try', async () => {
+  test('a member that somebody else made after the import had looked is found on the next try', async () => {
     const network = await newNetwork();
+    const lines = jsonLines({ ...ADA, team: 'red' }, BOB);
+    const report = await withClient(inject('databaseUrl'), async (other) => {
+      await other.query('BEGIN');
+      await other.query(
+        `INSERT INTO members (id, network_id, name, name_folded, email, email_folded)
+         VALUES ($1, $2, 'Other', 'other', 'ADA@x.org', 'ada@x.org')`,
+        [newUuid(), network],
+      );
+      const importing = importText(database, network, 'jsonl', lines);
+      // It does not see the uncommitted row, and waits for it when it stores its own.
+      while ((await waitingFor(other)) === 0) await pause(10);
+      await other.query('COMMIT');
+      return importing;
+    });
+    expect(report).toEqual({ ...NOTHING, created: 1, updated: 1 });
+    expect(await membersOf(database, network)).toMatchObject([{ ...ADA, customFields: { team: 'red' } }, BOB]);
+  });
+
+  test('a stream of writes of the same members holds no import up', async () => {
+    const network = await newNetwork();
+    const isDone = { yet: false };
     const others = (async () => {
-      for (const index of Array.from({ length: 300 }, (_, at) => 299 - at)) {
+      for (let index = 299; index >= 0 && !isDone.yet; index -= 1) {
         await makeMembers(database, network, 1, () => ({ name: 'Other', email: `${index}@x.org` })).catch(
           (error: unknown) => {
             // The import was first: the unique index says so.
@@ -342,9 +366,21 @@ describe('at the same time', () => {
         );
       }
     })();
-    const report = await importText(database, network, 'jsonl', jsonLines(...people.slice(0, 300)));
-    await others;
-    expect(report.created + report.updated).toBe(300);
+    try {
+      const report = await importText(database, network, 'jsonl', jsonLines(...people.slice(0, 300)));
+      expect(report.created + report.updated).toBe(300);
+    } finally {
+      isDone.yet = true;
+      await others;
+    }
     expect(await membersOf(database, network)).toHaveLength(300);
   });
 });
+
+/** How many other sessions wait for this one's locks. */
+async function waitingFor(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ waiting: number }>(
+    'SELECT count(*)::int AS waiting FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))',
+  );
+  return rows[0]?.waiting ?? 0;
+}

@@ -24,8 +24,22 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await migrate(connection);
   project.provide('databaseUrl', toUrl(connection));
   project.provide('redisUrl', process.env['TEST_REDIS_URL'] ?? '');
-  project.provide('chromiumPath', process.env['TEST_CHROMIUM'] ?? CHROMIUM_PATHS.find(exists) ?? '');
+  const chromiumPath = process.env['TEST_CHROMIUM'] ?? CHROMIUM_PATHS.find(exists) ?? '';
+  project.provide('chromiumPath', chromiumPath);
+  process.stdout.write(whatIsLeftOut(chromiumPath));
   return () => server.close();
+}
+
+/** What this run cannot test, in plain words. */
+function whatIsLeftOut(chromiumPath: string): string {
+  const sentences = [
+    process.env['TEST_DATABASE_URL'] === undefined
+      ? 'Run on the embedded PostgreSQL alone: TEST_DATABASE_URL names no other one.'
+      : '',
+    chromiumPath === '' ? 'GraphiQL is left out: there is no Chromium here, and TEST_CHROMIUM names none.' : '',
+  ];
+  const said = sentences.filter((sentence) => sentence !== '');
+  return said.length === 0 ? '' : `\n${said.join('\n')}\n`;
 }
 
 function toUrl(connection: pg.PoolConfig): string {

@@ -41,8 +41,9 @@ export const BATCH_MAX_RECORDS = 1_000;
 export const BATCH_MAX_BYTES = 2 * 1_048_576;
 /** Of all lines that are rejected so many are named; the others are counted, so that memory stays constant. */
 export const REJECTED_KEPT_MAX = 10_000;
-const ATTEMPTS_MAX = 6;
-const RETRY_MAX_MS = 100;
+/** Of one transaction, before it goes in halves. */
+const ATTEMPTS_MAX = 3;
+const RETRY_MAX_MS = 50;
 
 /** Refused where the source cannot be read at all, or the network is gone. Throws what the source or database throws. */
 export async function importMembers(
@@ -54,10 +55,11 @@ export async function importMembers(
   const tally = new Tally();
   try {
     for await (const batch of batchesOf(input)) {
-      const plan = await commitBatch(database, origin, networkId, batch.records, input.format);
-      if (plan === null) return refused([{ code: 'NOT_FOUND', message: 'The network is gone', field: ['network'] }]);
-      tally.add(plan);
-      input.onCommit?.(tally.report(), batch.sourceBytes);
+      for await (const plan of commit(database, origin, networkId, batch.records, input.format)) {
+        if (plan === null) return refused([{ code: 'NOT_FOUND', message: 'The network is gone', field: ['network'] }]);
+        tally.add(plan);
+        input.onCommit?.(tally.report(), batch.sourceBytes);
+      }
     }
   } catch (error) {
     if (error instanceof SourceError) return refused([{ code: 'INVALID', message: error.message, field: ['file'] }]);
@@ -148,32 +150,52 @@ function inWords(faults: readonly Fault[]): string {
 
 // ——— from batches to the database ———
 
-/** Null where the network is gone. */
-async function commitBatch(
+/**
+ * What each transaction did; null where the network is gone. Where others keep writing the same members meanwhile, the
+ * batch goes in halves: the less there is in one, the less can come between, and a single record finds what was there
+ * first.
+ */
+async function* commit(
+  database: Database,
+  origin: Origin,
+  networkId: string,
+  records: readonly BatchRecord[],
+  format: SourceFormat,
+): AsyncGenerator<BatchPlan | null> {
+  for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
+    try {
+      yield await commitBatch(database, origin, networkId, records, format);
+      return;
+    } catch (error) {
+      const isLast = attempt === ATTEMPTS_MAX && records.length === 1;
+      if (isLast || !isConflict(error)) throw error;
+      await delay(Math.random() * RETRY_MAX_MS * attempt);
+    }
+  }
+  const middle = Math.ceil(records.length / 2);
+  yield* commit(database, origin, networkId, records.slice(0, middle), format);
+  yield* commit(database, origin, networkId, records.slice(middle), format);
+}
+
+/** One transaction; null where the network is gone. */
+function commitBatch(
   database: Database,
   origin: Origin,
   networkId: string,
   records: readonly BatchRecord[],
   format: SourceFormat,
 ): Promise<BatchPlan | null> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await write(database, origin, async ({ prisma, audit }) => {
-        if (!(await beginBatch(prisma, networkId))) return null;
-        const plan = planBatch(records, await loadMembers(prisma, networkId, records), format === 'csv');
-        await storeMembers(prisma, networkId, plan);
-        const { created, updated, unchanged, rejected } = plan;
-        const details = { created, updated, unchanged, rejected: rejected.length };
-        const subject = { type: 'Member', id: null } as const;
-        // A batch that changed nothing is no change to record.
-        if (created + updated > 0) await audit({ networkId, action: 'members.imported', subject, details });
-        return plan;
-      });
-    } catch (error) {
-      if (attempt === ATTEMPTS_MAX || !isConflict(error)) throw error;
-      await delay(Math.random() * RETRY_MAX_MS * attempt);
-    }
-  }
+  return write(database, origin, async ({ prisma, audit }) => {
+    if (!(await beginBatch(prisma, networkId))) return null;
+    const plan = planBatch(records, await loadMembers(prisma, networkId, records), format === 'csv');
+    await storeMembers(prisma, networkId, plan);
+    const { created, updated, unchanged, rejected } = plan;
+    const details = { created, updated, unchanged, rejected: rejected.length };
+    const subject = { type: 'Member', id: null } as const;
+    // A batch that changed nothing is no change to record.
+    if (created + updated > 0) await audit({ networkId, action: 'members.imported', subject, details });
+    return plan;
+  });
 }
 
 /** unique_violation, serialization_failure, deadlock_detected: somebody else wrote the same members at the same time. */

@@ -1,10 +1,14 @@
 /** A page of 100 members, as a pull asks for it: six fields, each edge's cursor, and where to go on. */
 import assert from 'node:assert/strict';
-import { ask, type BenchRequest, graphqlRequest, type Race, type Stage } from '../stage.ts';
+import type { LoadRequest } from '../load.ts';
+import type { Race } from '../rounds.ts';
+import { ask, graphqlRequest, type Stage } from '../stage.ts';
 
 const PAGE = 100;
-/** So many pages, one after the other, are asked for in turn. */
+/** So many pages, one behind the other, are asked for in turn. */
 const PAGES = 20;
+const AIM_OF_STOCK = 2;
+const AIM_OF_BARE = 0.35;
 const QUERY = `query Pull($first: Int!, $after: String) {
   members(first: $first, after: $after) {
     edges { cursor node { id name role status location createdAt } }
@@ -20,46 +24,49 @@ interface Answer {
 }
 
 /** The request for the page behind a cursor. */
-type PageRequest = (after: string | null) => BenchRequest;
+type PageRequest = (after: string | null) => LoadRequest;
 
-export async function page({ community, start }: Stage): Promise<Race> {
-  const viaGraphql =
-    (token: string | null): PageRequest =>
-    (after) =>
-      graphqlRequest(token, QUERY, { first: PAGE, after });
-  const viaPath: PageRequest = (after) => {
-    const parameters = new URLSearchParams({ first: String(PAGE), ...(after === null ? {} : { after }) });
-    return { method: 'GET', path: `/members?${parameters}`, headers: { accept: 'application/json' }, body: null };
-  };
-  const gateway = await pull('gatehouse', await start('gateway'), viaGraphql(community.token));
-  const stock = await pull('the stock way', await start('stock'), viaGraphql(null));
-  const bare = await pull('bare node:http + pg', await start('bare-pg'), viaPath);
-  assert.deepEqual(stock.nodes, gateway.nodes);
-  assert.deepEqual(bare.nodes, gateway.nodes);
+export async function page({ community, start, underLoad }: Stage): Promise<Race> {
+  const [gateway, stock, bare] = [await start('gateway'), await start('stock'), await start('bare-pg')];
+  const ours = await pull(gateway, viaGraphql(community.token));
+  const theirs = await pull(stock, viaGraphql(null));
+  const plain = await pull(bare, viaPath);
+  assert.deepEqual(theirs.nodes, ours.nodes);
+  assert.deepEqual(plain.nodes, ours.nodes);
   return {
     title: `a page of ${PAGE} members`,
-    gateway: gateway.contestant,
+    unit: 'req/s',
+    gateway: underLoad('Gatehouse', gateway, ours.requests),
     rivals: [
-      { ...stock.contestant, aim: 2 },
-      { ...bare.contestant, aim: 0.35 },
+      { ...underLoad('the stock way, no token', stock, theirs.requests), aim: AIM_OF_STOCK },
+      { ...underLoad('bare node:http + pg', bare, plain.requests), aim: AIM_OF_BARE },
     ],
   };
 }
 
+function viaGraphql(token: string | null): PageRequest {
+  return (after) => graphqlRequest(token, QUERY, { first: PAGE, after });
+}
+
+const viaPath: PageRequest = (after) => {
+  const parameters = new URLSearchParams({ first: String(PAGE), ...(after === null ? {} : { after }) });
+  return { method: 'GET', path: `/members?${parameters}`, headers: { accept: 'application/json' }, body: null };
+};
+
 /** Pulls the pages that will be asked for. Cursors are each server's own; all else must be equal. */
-async function pull(name: string, url: string, requestFor: PageRequest) {
-  const requests: BenchRequest[] = [];
+async function pull(url: string, requestFor: PageRequest) {
+  const requests: LoadRequest[] = [];
   const nodes: unknown[] = [];
   let after: string | null = null;
   for (let count = 0; count < PAGES; count += 1) {
     const request = requestFor(after);
     const { members }: Answer = await ask<Answer>(url, request);
-    assert.equal(members.edges.length, PAGE);
-    assert.deepEqual(members.pageInfo, { hasNextPage: true, endCursor: members.edges.at(-1)?.cursor });
-    assert.equal(new Set(members.edges.map((edge) => edge.cursor)).size, PAGE);
+    const cursors = members.edges.map((edge) => edge.cursor);
+    assert.equal(new Set(cursors).size, PAGE);
+    assert.deepEqual(members.pageInfo, { hasNextPage: true, endCursor: cursors.at(-1) });
     requests.push(request);
     nodes.push(...members.edges.map((edge) => edge.node));
     after = members.pageInfo.endCursor;
   }
-  return { contestant: { name, url, requests }, nodes };
+  return { requests, nodes };
 }
