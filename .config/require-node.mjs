@@ -9,3 +9,6 @@ if (major < 22 || (major === 22 && minor < 18)) {
 
 // Keeps what the TypeScript files and their dependencies compile to: every start but the first is faster by half.
 module.enableCompileCache();
+
+// graphql checks each value that it completes for a second copy of itself unless told otherwise: a tenth of a page's time.
+process.env.NODE_ENV ??= 'production';

@@ -42,7 +42,6 @@ async function bench({ database, url }: BenchDatabase, pace: Pace, signal: Abort
     DATABASE_URL: url,
     GATEHOUSE_SECRETS: randomBytes(32).toString('base64'),
     PORT: '0',
-    NODE_ENV: 'production',
     BENCH_NETWORK_ID: community.networkId,
   };
   const logs = await mkdtemp(join(tmpdir(), 'gatehouse-bench-logs-'));

@@ -25,13 +25,24 @@ function table({ race, gateway, rivals }: RaceResult): string[] {
     row(`  ${race.gateway.name}`, rounded(gateway)),
     ...rivals.map(({ rival, rates }) => {
       const found = ratios(gateway, rates);
-      const ratio = median(found);
       const range = `${Math.min(...found).toFixed(2)} to ${Math.max(...found).toFixed(2)}`;
-      const verdict = ratio >= rival.aim ? 'met' : 'missed';
-      return row(`  ${rival.name}`, rounded(rates), ratio.toFixed(2), range, `≥ ${rival.aim}`, verdict);
+      return row(
+        `  ${rival.name}`,
+        rounded(rates),
+        median(found).toFixed(2),
+        range,
+        `≥ ${rival.aim}`,
+        verdict(found, rival.aim),
+      );
     }),
     '',
   ];
+}
+
+/** One round tells nothing. */
+function verdict(found: readonly number[], aim: number): string {
+  if (found.length === 1) return '';
+  return median(found) >= aim ? 'met' : 'missed';
 }
 
 function rounded(rates: readonly number[]): string {
@@ -39,5 +50,11 @@ function rounded(rates: readonly number[]): string {
 }
 
 function row(name: string, ...cells: readonly string[]): string {
-  return name.padEnd(NAME_WIDTH) + cells.map((cell, index) => cell.padStart(CELL_WIDTHS[index] ?? 0)).join(' ');
+  return (
+    name.padEnd(NAME_WIDTH) +
+    cells
+      .map((cell, index) => cell.padStart(CELL_WIDTHS[index] ?? 0))
+      .join(' ')
+      .trimEnd()
+  );
 }

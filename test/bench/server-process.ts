@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+/** Loaded first, as by `npm start`: it puts Node in production mode, the other servers too. */
+const PRELOAD = new URL('../../.config/require-node.mjs', import.meta.url).href;
 /** What Node runs for each. */
 const FILES = {
   gateway: '../../src/main.ts',
@@ -32,7 +34,8 @@ export async function startServer(
 ): Promise<ServerProcess> {
   const logFile = join(folder, `${name}.log`);
   const log = await open(logFile, 'a');
-  const child = spawn(process.execPath, [fileURLToPath(new URL(FILES[name], import.meta.url))], {
+  const file = fileURLToPath(new URL(FILES[name], import.meta.url));
+  const child = spawn(process.execPath, ['--import', PRELOAD, file], {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', log.fd],
   });

@@ -17,7 +17,7 @@ describe.for(['development', 'production'])('with NODE_ENV=%s', (name) => {
   const suite = useScratchGateway();
 
   test.for([
-    ['where nothing is left to show: 500', '{ members { nodes { name } } }', 500, { data: null }, ['members']],
+    ['where nothing is left to show: 500', '{ members { nodes { location } } }', 500, { data: null }, ['members']],
     [
       'beside an answer: 200',
       '{ me { name } member(email: "ada@example.test") { id } }',

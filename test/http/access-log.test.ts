@@ -5,11 +5,13 @@ import { post, type RawRequest, send } from '../support/raw-http.ts';
 import { useGateway } from '../support/suite.ts';
 
 const suite = useGateway();
+/** For what comes a moment after an answer: generous, for a busy machine. */
+const POLL = { timeout: 10_000 };
 
 /** The request's line, once it is written: that may be a moment after its answer. */
 async function logged(requestId: unknown): Promise<Record<string, unknown>> {
   const lines = () => suite.gateway.log.filter((line) => line['requestId'] === requestId && line['msg'] === 'request');
-  await expect.poll(lines).toHaveLength(1);
+  await expect.poll(lines, POLL).toHaveLength(1);
   return lines()[0] ?? {};
 }
 

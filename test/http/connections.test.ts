@@ -7,6 +7,8 @@ import { post, type RawRequest, send, sendBytes } from '../support/raw-http.ts';
 import { useGateway } from '../support/suite.ts';
 
 const suite = useGateway();
+/** For what comes a moment after an answer: generous, for a busy machine. */
+const POLL = { timeout: 10_000 };
 
 describe('what is no request that can be read', () => {
   const HEADERS_MAX = 16_384;
@@ -164,6 +166,6 @@ test('a connection that breaks in the middle of a body is no bug', async () => {
   await once(socket, 'connect');
   await new Promise((resolve) => setTimeout(resolve, 100)); // so that it waits for the rest
   socket.resetAndDestroy();
-  await expect.poll(() => suite.gateway.log.filter(({ status }) => status === 499)).toHaveLength(1);
+  await expect.poll(() => suite.gateway.log.filter(({ status }) => status === 499), POLL).toHaveLength(1);
   expect(suite.gateway.log.filter(({ level }) => level === 'error')).toEqual([]);
 });

@@ -1,30 +1,20 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { makeMembers, makeNetwork } from '../support/fixtures.ts';
 import { hold } from '../support/lock.ts';
 import { post, send, sendBytes } from '../support/raw-http.ts';
+import { recordStatements } from '../support/statements.ts';
 import { useScratchGateway } from '../support/suite.ts';
 
-const TIMEOUT_MS = 600;
+const TIMEOUT_MS = 1_500;
 const suite = useScratchGateway({ REQUEST_TIMEOUT_MS: String(TIMEOUT_MS) });
+/** For what comes a moment after an answer: generous, for a busy machine. */
+const POLL = { timeout: 10_000 };
+
+const statements = recordStatements();
 
 describe('a request that takes too long', () => {
-  /** Every statement that this process sends to a database: the gateway's among them. */
-  const statements: string[] = [];
-  const { query: send_ } = pg.Client.prototype;
-  beforeEach(() => {
-    statements.length = 0;
-    pg.Client.prototype.query = function record(this: pg.Client, ...args: unknown[]) {
-      const [first] = args as [string | { text?: string }];
-      statements.push(typeof first === 'string' ? first : (first.text ?? ''));
-      return (send_ as (...all: unknown[]) => unknown).apply(this, args);
-    } as typeof send_;
-  });
-  afterEach(() => {
-    pg.Client.prototype.query = send_;
-  });
   const ofNetworks = () => statements.filter((text) => text.includes('"public"."networks"'));
 
   test('is answered 504 in time, and begins no more reads', async () => {
@@ -55,7 +45,7 @@ describe('a request that takes too long', () => {
     } finally {
       await lock.release();
     }
-    await expect.poll(async () => (await suite.database.pool.query(BUSY)).rows).toEqual([]);
+    await expect.poll(async () => (await suite.database.pool.query(BUSY)).rows, POLL).toEqual([]);
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(ofNetworks()).toEqual([]);
     expect(suite.gateway.log.filter(({ level }) => level === 'error')).toEqual([]);
@@ -68,7 +58,7 @@ describe('a request that takes too long', () => {
     await lock.release();
     const requestId = reply.headers.get('x-request-id');
     const lines = () => suite.gateway.log.filter((line) => line['requestId'] === requestId);
-    await expect.poll(lines).toHaveLength(1);
+    await expect.poll(lines, POLL).toHaveLength(1);
     expect(lines()[0]).toMatchObject({ msg: 'request', status: 504, code: 'TIMEOUT' });
   });
 });
@@ -107,7 +97,7 @@ test('a caller that goes away ends its request: no more reads, and the log says 
   await lock.untilAwaited();
   leaving.abort();
   await expect(reply).rejects.toThrow();
-  await expect.poll(() => suite.gateway.log.filter(({ status }) => status === 499)).toHaveLength(1);
+  await expect.poll(() => suite.gateway.log.filter(({ status }) => status === 499), POLL).toHaveLength(1);
   await lock.release();
   expect((await suite.call(token, '{ members { nodes { id } } }')).status).toBe(200);
   expect(suite.gateway.log.filter(({ level }) => level === 'error')).toEqual([]);

@@ -116,8 +116,10 @@ export async function openClone(): Promise<Clone> {
       return path;
     },
     async close() {
+      // As a process manager would: npm alone is told, and the gateway has to hear of it.
       gateway.end();
       await gateway.ended;
+      if (!gateway.output.stderr.includes('"msg":"stopped"')) throw new Error('the gateway did not stop with npm');
       await rm(folder, { recursive: true, force: true });
     },
   };
@@ -127,8 +129,7 @@ export async function openClone(): Promise<Clone> {
 const SEPARATOR = '@@@ the next example @@@';
 
 function execute(file: string, args: readonly string[], cwd: string, env: Record<string, string>) {
-  // A process group of its own: npm has the gateway as a child, and both are to end.
-  const child = spawn(file, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const child = spawn(file, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output.stdout += text;
@@ -137,7 +138,7 @@ function execute(file: string, args: readonly string[], cwd: string, env: Record
     output.stderr += text;
   });
   const ended = once(child, 'close').then(([code]): number | null => code);
-  return { output, ended, end: () => child.pid !== undefined && process.kill(-child.pid, 'SIGTERM') };
+  return { output, ended, end: () => child.kill('SIGTERM') };
 }
 
 async function waitFor<Value>(look: () => Value | undefined): Promise<Value> {
