@@ -5,8 +5,9 @@ import { type Config, ConfigError, readConfig } from './config.ts';
 import { EmbeddedError } from './database/embedded/errors.ts';
 import { databaseFault } from './database/faults.ts';
 import { MigrationError } from './database/migrate/migration-error.ts';
+import { redactLine } from './domain/redaction.ts';
 import { type Gateway, ListenError, startGateway } from './gateway.ts';
-import { createLogger, type Logger, redactLine } from './observability/logger.ts';
+import { createLogger, type Logger } from './observability/logger.ts';
 
 /** Past the shutdown's own bound, something hangs. */
 const EXIT_GRACE_MS = 5_000;

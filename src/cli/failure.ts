@@ -4,6 +4,7 @@ import { ConfigError } from '../config.ts';
 import { EmbeddedError } from '../database/embedded/errors.ts';
 import { databaseFault } from '../database/faults.ts';
 import { MigrationError } from '../database/migrate/migration-error.ts';
+import { redactLine } from '../domain/redaction.ts';
 import type { Outcome, UserError } from '../domain/user-error.ts';
 
 /** What was typed is no command. */
@@ -70,7 +71,8 @@ export function problemOf(error: unknown): Problem {
     return unavailable('The database of DATABASE_URL is out of reach: see that it runs and that the address is right.');
   }
   if (fault === 'timeout') return unavailable('The database took too long: try again, or raise STATEMENT_TIMEOUT_MS.');
-  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  // PostgreSQL quotes the values of a row that it refused.
+  const message = redactLine(error instanceof Error ? (error.stack ?? error.message) : String(error));
   return { code: 'INTERNAL_SERVER_ERROR', message, field: [] };
 }
 

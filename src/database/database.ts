@@ -38,7 +38,8 @@ export const TRANSACTION_TIMEOUT_MS = 15_000;
 export async function openDatabase(settings: DatabaseSettings): Promise<Database> {
   const embedded = settings.url === undefined ? await openEmbedded({ dataDir: settings.dataDir }) : null;
   try {
-    const connection = embedded?.connection ?? { connectionString: settings.url };
+    // A PGSSLMODE in the environment is meant for other servers than ours, which has no network.
+    const connection = embedded === null ? { connectionString: settings.url } : { ...embedded.connection, ssl: false };
     await migrate(connection);
     return connect(connection, settings, embedded);
   } catch (error) {
@@ -52,7 +53,8 @@ function connect(connection: pg.PoolConfig, settings: DatabaseSettings, embedded
     ...connection,
     max: settings.poolSize,
     application_name: 'gatehouse',
-    options: '-c TimeZone=UTC',
+    // What `services/transaction.ts` relies on, whatever the database's own default is: each statement sees the latest.
+    options: '-c TimeZone=UTC -c default_transaction_isolation=read\\ committed',
     statement_timeout: settings.statementTimeoutMs,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,

@@ -1,10 +1,13 @@
 import { serverAudits } from 'graphql-http';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { makeNetwork } from '../support/fixtures.ts';
 import { useGateway } from '../support/suite.ts';
 
 const suite = useGateway();
 let token = '';
+beforeAll(async () => {
+  token = (await makeNetwork(suite.database)).token;
+});
 
 const audits = serverAudits({
   url: () => `${suite.url}/graphql`,
@@ -18,7 +21,6 @@ describe('GraphQL over HTTP, as graphql-http audits it', () => {
   });
 
   test.for(audits.map((audit) => [audit.id, audit.name, audit] as const))('%s %s', async ([, , audit]) => {
-    token = (await makeNetwork(suite.database)).token;
     const result = await audit.fn();
     const reason = 'reason' in result ? result.reason : '';
     expect({ status: result.status, reason }).toEqual({ status: 'ok', reason: '' });

@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
 import { parseEmail } from '../../src/domain/member.ts';
+import { redactLine } from '../../src/domain/redaction.ts';
 import { digestOf, mintToken } from '../../src/domain/token.ts';
-import { createLogger, type Logger, redactLine } from '../../src/observability/logger.ts';
+import { createLogger, type Logger } from '../../src/observability/logger.ts';
 import { makeMembers, makeNetwork, openTestDatabase } from '../support/fixtures.ts';
 
 interface Written {
