@@ -26,14 +26,8 @@ function table({ race, gateway, rivals }: RaceResult): string[] {
     ...rivals.map(({ rival, rates }) => {
       const found = ratios(gateway, rates);
       const range = `${Math.min(...found).toFixed(2)} to ${Math.max(...found).toFixed(2)}`;
-      return row(
-        `  ${rival.name}`,
-        rounded(rates),
-        median(found).toFixed(2),
-        range,
-        `≥ ${rival.aim}`,
-        verdict(found, rival.aim),
-      );
+      const cells = [rounded(rates), median(found).toFixed(2), range, `≥ ${rival.aim}`, verdict(found, rival.aim)];
+      return row(`  ${rival.name}`, ...cells);
     }),
     '',
   ];
@@ -50,11 +44,6 @@ function rounded(rates: readonly number[]): string {
 }
 
 function row(name: string, ...cells: readonly string[]): string {
-  return (
-    name.padEnd(NAME_WIDTH) +
-    cells
-      .map((cell, index) => cell.padStart(CELL_WIDTHS[index] ?? 0))
-      .join(' ')
-      .trimEnd()
-  );
+  const padded = cells.map((cell, index) => cell.padStart(CELL_WIDTHS[index] ?? 0));
+  return `${name.padEnd(NAME_WIDTH)}${padded.join(' ')}`.trimEnd();
 }

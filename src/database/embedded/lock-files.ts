@@ -87,6 +87,8 @@ async function readIfThere(file: string): Promise<string | undefined> {
 }
 
 function parse(text: string): LockFile {
-  const [pid = '', cluster = '', , , socketFolder] = text.split('\n');
+  // A line counts once it is ended: the server may be in the middle of writing it, and the beginning of its path is the
+  // path of another folder.
+  const [pid = '', cluster = '', , , socketFolder] = text.split('\n').slice(0, -1);
   return { pid: Math.abs(Number.parseInt(pid, 10)), cluster, socketFolder: socketFolder || undefined };
 }
