@@ -3,8 +3,8 @@
  * of CSV, a JSON value from JSON Lines. What is no field of a member is a custom field.
  *
  * What a record leaves out, it leaves alone: a member that exists keeps the field, a new one gets its default. A record
- * erases only by JSON's null or "", and only what a member can lack (externalId, avatarUrl, location, tags; a custom
- * field by null alone); for role, status and createdAt they say no more than absence. CSV cannot erase: its readers take
+ * erases only by JSON's null or "", and only what a member can lack (externalId, avatarUrl, location, tags,
+ * lastActiveAt; a custom field by null alone); for role, status and createdAt they say no more than absence. CSV cannot erase: its readers take
  * an empty cell for an absent one.
  */
 import { characters, fold, hasControlCharacters, isWellFormed } from './text.ts';
@@ -25,6 +25,7 @@ export const MEMBER_COLUMNS = [
   'location',
   'tags',
   'createdAt',
+  'lastActiveAt',
 ] as const;
 export type MemberColumn = (typeof MEMBER_COLUMNS)[number];
 
@@ -49,10 +50,10 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
 
 /** What a record says of a member. Undefined: nothing; null: that the member has none. */
 export interface MemberFields {
-  readonly email: string;
-  readonly emailFolded: string;
-  readonly name: string;
-  readonly nameFolded: string;
+  readonly email: string | undefined;
+  readonly emailFolded: string | undefined;
+  readonly name: string | undefined;
+  readonly nameFolded: string | undefined;
   readonly externalId: string | null | undefined;
   readonly role: MemberRole | undefined;
   readonly status: MemberStatus | undefined;
@@ -60,6 +61,7 @@ export interface MemberFields {
   readonly location: string | null | undefined;
   readonly tags: readonly string[] | undefined;
   readonly createdAt: Date | undefined;
+  readonly lastActiveAt: Date | null | undefined;
   /** A null value erases that field; a field that is not named here stays. */
   readonly customFields: ReadonlyMap<string, Json>;
 }
@@ -83,7 +85,7 @@ export function isMemberColumn(name: string): name is MemberColumn {
   return COLUMNS.has(name);
 }
 
-/** All faults come back together. `now` bounds createdAt. */
+/** A record of a file: it has an address and a name. All faults come back together. `now` bounds the times. */
 export function parseMember(record: Iterable<readonly [string, unknown]>, now: Date): ParsedMember {
   const known = new Map<string, unknown>();
   const others: (readonly [string, unknown])[] = [];
@@ -91,6 +93,24 @@ export function parseMember(record: Iterable<readonly [string, unknown]>, now: D
     if (isMemberColumn(pair[0])) known.set(pair[0], pair[1]);
     else others.push(pair);
   }
+  const parsed = parseMemberFields(known, others, now);
+  const missing = REQUIRED_COLUMNS.filter((field) => !known.has(field)).map((field) => ({ field, reason: REQUIRED }));
+  if (missing.length === 0) return parsed;
+  return { ok: false, faults: [...(parsed.ok ? [] : parsed.faults), ...missing] };
+}
+
+/** What every member has. */
+const REQUIRED_COLUMNS = ['email', 'name'] as const;
+
+/**
+ * Any fields of a member, with custom fields given apart: none of those may have the name of a field, or it could not be
+ * exported.
+ */
+export function parseMemberFields(
+  known: ReadonlyMap<string, unknown>,
+  custom: readonly (readonly [string, unknown])[],
+  now: Date,
+): ParsedMember {
   const faults: Fault[] = [];
   function take<Value>(field: MemberColumn, parse: (input: unknown) => Parsed<Value>): Value | undefined {
     const input = known.get(field);
@@ -113,14 +133,21 @@ export function parseMember(record: Iterable<readonly [string, unknown]>, now: D
       'createdAt',
       absentIfNull((input) => parseTime(input, now)),
     ),
-    customFields: parseCustomFields(others, faults),
+    lastActiveAt: take(
+      'lastActiveAt',
+      nullable((input) => parseTime(input, now)),
+    ),
+    customFields: parseCustomFields(custom, faults),
   };
-  for (const field of ['email', 'name'] as const) if (!known.has(field)) faults.push({ field, reason: REQUIRED });
-  if (faults.length > 0 || email === undefined || name === undefined) return { ok: false, faults };
-  return { ok: true, member: { email, emailFolded: fold(email), name, nameFolded: fold(name), ...rest } };
+  if (faults.length > 0) return { ok: false, faults };
+  return { ok: true, member: { email, emailFolded: foldedOf(email), name, nameFolded: foldedOf(name), ...rest } };
 }
 
-const REQUIRED = 'is required';
+export const REQUIRED = 'is required';
+
+function foldedOf(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : fold(text);
+}
 
 function nullable<Value>(parse: (input: unknown) => Parsed<Value>): (input: unknown) => Parsed<Value | null> {
   return (input) => (isNothing(input) ? { value: null } : parse(input));
@@ -357,6 +384,7 @@ function sizeFault(fields: ReadonlyMap<string, Json>): string | null {
 }
 
 function customNameFault(name: string): string | null {
+  if (isMemberColumn(name)) return 'no name may be that of a field of a member';
   const parsed = line(name, 1, CUSTOM_FIELD_NAME_MAX_CHARACTERS);
   if ('reason' in parsed) return `each name ${parsed.reason}`;
   return parsed.value === name ? null : 'each name must begin and end without blanks';

@@ -36,6 +36,14 @@ export function planNumbers(plan: Plan, custom: CustomNumbers): PlanNumbers {
   };
 }
 
+/** A number that a field declares for STANDARD, on a plan of so many requests a minute. At least 1. */
+export function scaledToPlan(
+  standardMax: number,
+  { requestsPerMinute }: Pick<PlanNumbers, 'requestsPerMinute'>,
+): number {
+  return Math.max(1, Math.floor((standardMax * requestsPerMinute) / STANDARD.requestsPerMinute));
+}
+
 function within(derived: number): number {
   return Math.min(derived, PLAN_NUMBER_MAX);
 }

@@ -31,3 +31,10 @@ export function redactLine(line: string): string {
   // Most lines, and every line of the access log, can do without the dearest of the three.
   return clean.includes('@') ? clean.replace(EMAIL_PATTERN, '[redacted]') : clean;
 }
+
+const USER_AGENT_MAX_CHARACTERS = 256;
+
+/** What a caller's program calls itself, as it is kept. The header is the caller's to choose: it may hold anything. */
+export function shownUserAgent(header: string | null | undefined): string | null {
+  return header == null ? null : redactLine(header).slice(0, USER_AGENT_MAX_CHARACTERS);
+}

@@ -23,8 +23,16 @@ export const TOKEN_LENGTH = 'gk_live_'.length + RANDOM_CHARACTERS + CHECKSUM_CHA
 
 const SHAPE = /^gk_(?:live|test)_[0-9A-Za-z]{49}$/;
 
-/** What looks like a token anywhere in a text: for scanners and for the log's redaction. */
-export const TOKEN_PATTERN = /gk_(?:live|test)_[0-9A-Za-z]{1,64}/g;
+const PREFIX = 'gk_(?:live|test)_';
+
+/** What looks like a token anywhere in a text, for the log's redaction: up to where the next one begins. */
+export const TOKEN_PATTERN = new RegExp(`${PREFIX}(?:(?!${PREFIX})[0-9A-Za-z]){1,64}`, 'g');
+
+/** The tokens in a text, each once, whatever stands around them: their checksums tell where they end. */
+export function tokensIn(text: string): string[] {
+  const starts = [...text.matchAll(new RegExp(PREFIX, 'g'))].map(({ index }) => index);
+  return [...new Set(starts.map((start) => text.slice(start, start + TOKEN_LENGTH)).filter(isToken))];
+}
 
 /** A new token. Shown once to whoever made it; only its digest is stored. */
 export function mintToken(environment: Environment): string {

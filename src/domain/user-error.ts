@@ -6,8 +6,16 @@ export const USER_ERROR_CODES = {
   OUT_OF_RANGE: 'A number or time is outside its bounds.',
   NAME_TAKEN: 'Another key that is not revoked has this name.',
   SLUG_TAKEN: 'Another network has this slug.',
-  EMAIL_TAKEN: 'Another admin of the network has this e-mail address.',
+  EMAIL_TAKEN: 'Another admin, or another member, of the network has this e-mail address.',
+  EXTERNAL_ID_TAKEN: 'Another member of the network has this externalId.',
+  MEMBER_CONFLICT: 'The address and externalId do not belong to one member.',
+  TOKEN_ALREADY_SHOWN: 'An earlier request gave this token: it was shown then, and is nowhere else.',
   SCOPE_NOT_HELD: 'A key can hand out no scope that its maker lacks.',
+  NOT_HELD:
+    'A key is given to, and edited by, nobody who holds less: in life, addresses, environment or scopes. And a token is ' +
+    'given to nobody who acts for another admin than its key.',
+  KEY_ENDED: 'The key has expired or was revoked, and what has ended stays so.',
+  KEY_ACTIVE: 'The key still works: revoke it first.',
   NOT_FOUND: 'There is no such thing, or none that the caller may see.',
   LAST_OWNER: 'A network keeps at least one owner.',
 } as const;

@@ -2,7 +2,10 @@
  * What was found behind a bearer token, as a value. A denial is an outcome, not an exception; `refusalOf` turns it into
  * the refusal that the caller sees.
  */
+import { type Address, isWithin } from './address.ts';
 import { GatehouseError } from './errors.ts';
+import { blocksOf } from './key-power.ts';
+import type { Monthly } from './month.ts';
 import type { Plan, PlanNumbers } from './plan.ts';
 import { type AdminRole, effectiveScopes, type Scope } from './scope.ts';
 import type { Environment } from './token.ts';
@@ -13,6 +16,9 @@ export interface SecretRecord {
   readonly keyId: string;
   readonly keyScopes: readonly string[];
   readonly environment: Environment;
+  /** Blocks as they are stored. None: from everywhere. */
+  readonly allowedAddresses: readonly string[];
+  /** When the secret ends, with its key or before it. */
   readonly expiresAt: Date | null;
   readonly expired: boolean;
   readonly revokedAt: Date | null;
@@ -27,6 +33,7 @@ export interface SecretRecord {
   readonly networkSuspendedAt: Date | null;
   readonly plan: Plan;
   readonly numbers: PlanNumbers;
+  readonly monthly: Monthly;
 }
 
 /** Who is calling: one key, acting for one admin, in one network. */
@@ -41,38 +48,60 @@ export interface Principal {
   readonly networkId: string;
   readonly networkSlug: string;
   readonly environment: Environment;
+  readonly allowedAddresses: readonly string[];
+  /** When the secret ends, with its key or before it. */
+  readonly expiresAt: Date | null;
   readonly plan: Plan;
   readonly numbers: PlanNumbers;
+  readonly monthly: Monthly;
   /** The key's scopes within its admin's present role. */
   readonly scopes: ReadonlySet<Scope>;
 }
+
+/** Whose a refused token is, for the record alone: UUIDs. */
+export type RefusedKey = Pick<SecretRecord, 'keyId' | 'networkId'>;
 
 export type Denial =
   | { readonly status: 'missing' }
   | { readonly status: 'malformed' }
   | { readonly status: 'unknown' }
+  | KnownDenial;
+
+/** Of a token that is stored. */
+type KnownDenial = { readonly key: RefusedKey } & (
   | { readonly status: 'expired'; readonly at: Date }
   | { readonly status: 'revoked'; readonly at: Date }
-  | { readonly status: 'suspended' };
+  | { readonly status: 'suspended' }
+  | { readonly status: 'address not allowed'; readonly address: Address | null }
+);
 
 export type Verification = { readonly status: 'valid'; readonly principal: Principal } | Denial;
 
-/** The rule itself. `record` is null where no such digest is stored. */
-export function judge(record: SecretRecord | null): Verification {
+/** The rule itself. `record` is null where no such digest is stored; `address` where the caller's is not known. */
+export function judge(record: SecretRecord | null, address: Address | null): Verification {
   if (record === null) return { status: 'unknown' };
+  const { keyId, networkId } = record;
+  const key = { keyId, networkId };
   const endedAt = record.revokedAt ?? record.adminRemovedAt;
-  if (endedAt !== null) return { status: 'revoked', at: endedAt };
-  if (record.expired && record.expiresAt !== null) return { status: 'expired', at: record.expiresAt };
-  if (record.networkSuspendedAt !== null) return { status: 'suspended' };
+  if (endedAt !== null) return { status: 'revoked', at: endedAt, key };
+  if (record.expired && record.expiresAt !== null) return { status: 'expired', at: record.expiresAt, key };
+  if (record.networkSuspendedAt !== null) return { status: 'suspended', key };
+  if (!isAllowedFrom(address, record.allowedAddresses)) return { status: 'address not allowed', address, key };
   return { status: 'valid', principal: principalOf(record) };
 }
 
+function isAllowedFrom(address: Address | null, allowed: readonly string[]): boolean {
+  return allowed.length === 0 || (address !== null && isWithin(address, blocksOf(allowed)));
+}
+
 function principalOf(record: SecretRecord): Principal {
-  const { digest, keyId, networkId, networkSlug, environment, plan, numbers } = record;
+  const { digest, keyId, networkId, networkSlug, plan, numbers, monthly } = record;
+  const { environment, allowedAddresses, expiresAt } = record;
   const { adminId, adminRole, adminName, adminEmail, adminCreatedAt } = record;
   const admin = { adminId, adminRole, adminName, adminEmail, adminCreatedAt };
   const scopes = effectiveScopes(record.keyScopes, adminRole);
-  return { digest, keyId, ...admin, networkId, networkSlug, environment, plan, numbers, scopes };
+  const bounds = { environment, allowedAddresses, expiresAt };
+  return { digest, keyId, ...admin, networkId, networkSlug, ...bounds, plan, numbers, monthly, scopes };
 }
 
 /** The refusal of each denial, with RFC 6750's challenge. */
@@ -98,6 +127,10 @@ export function refusalOf(denial: Denial): GatehouseError {
       return unauthorized('TOKEN_EXPIRED', `API token was revoked at ${denial.at.toISOString()}`);
     case 'suspended':
       return forbidden('Forbidden: this network is suspended');
+    case 'address not allowed':
+      return forbidden(
+        `Forbidden: this token may not be used from ${denial.address ?? 'an address that is not known'}`,
+      );
   }
 }
 

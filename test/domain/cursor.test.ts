@@ -1,3 +1,4 @@
+import { createHash, createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CURSOR_MAX_CHARACTERS, CursorSigner, type CursorValues } from '../../src/domain/cursor.ts';
@@ -74,6 +75,41 @@ describe('a cursor', () => {
     const fresh = signer(B, A).forList('x').seal(['new']);
     expect(signer(A).forList('x').open(fresh)).toBeNull();
     expect(signer(B).forList('x').open(fresh)).toEqual(['new']);
+  });
+
+  /** A cursor as anybody would make it who has the secret, by node's own HMAC. */
+  function madeByHand(secret: string, list: string, layout: number, payload: Buffer): string {
+    const [{ id, key }] = new Keyring([secret]).derive('cursor v1');
+    const signed = Buffer.concat([Buffer.from([layout]), id, payload]);
+    const listDigest = createHash('sha256').update(list).digest();
+    const mac = createHmac('sha256', key).update(listDigest).update(signed).digest().subarray(0, 16);
+    return Buffer.concat([signed, mac]).toString('base64url');
+  }
+
+  test('is signed by HMAC-SHA-256, as node has it', () => {
+    fc.assert(
+      fc.property(fc.string(), values, (list, held) => {
+        fc.pre(typeof held.at(-1) !== 'string');
+        const payload = Buffer.from(JSON.stringify(held));
+        expect(signer(A).forList(list).seal(held)).toBe(madeByHand(A, list, 1, payload));
+      }),
+    );
+  });
+
+  test('of a layout that this release does not know opens to nothing, though it is signed as it should be', () => {
+    const payload = Buffer.from('["x"]');
+    expect(
+      signer(A)
+        .forList('x')
+        .open(madeByHand(A, 'x', 1, payload)),
+    ).toEqual(['x']);
+    for (const layout of [0, 3, 255]) {
+      expect(
+        signer(A)
+          .forList('x')
+          .open(madeByHand(A, 'x', layout, payload)),
+      ).toBeNull();
+    }
   });
 
   test('over its bound is not even looked at', () => {

@@ -128,9 +128,10 @@ describe('the other fields', () => {
   test('what is not said stays undefined; null and blanks erase what a member can lack', () => {
     const nothing = { externalId: undefined, role: undefined, status: undefined, avatarUrl: undefined };
     expect(fields({})).toMatchObject({ ...nothing, location: undefined, tags: undefined, createdAt: undefined });
+    expect(fields({}).lastActiveAt).toBeUndefined();
     for (const none of [null, '', '  ']) {
-      const erased = fields({ externalId: none, avatarUrl: none, location: none, tags: none });
-      expect(erased).toMatchObject({ externalId: null, avatarUrl: null, location: null, tags: [] });
+      const erased = fields({ externalId: none, avatarUrl: none, location: none, tags: none, lastActiveAt: none });
+      expect(erased).toMatchObject({ externalId: null, avatarUrl: null, location: null, tags: [], lastActiveAt: null });
       expect(fields({ role: none, status: none, createdAt: none })).toEqual(fields({}));
     }
   });

@@ -9,6 +9,9 @@ describe('folding', () => {
     ['width', 'ＡＤＡ', 'ada'],
     ['ligatures', 'ﬁ', 'fi'],
     ['case beyond Latin', 'ÉМОЖ', 'éмож'],
+    ['a capital sigma in the middle and at the end', 'ΟΔΟΣΑ', 'οδοσα'],
+    ['both small sigmas', 'ΝΙΚΟΣ', 'νικοσ'],
+    ['the sigma at the end, as it is written', 'ΝΙΚΟΣ', 'νικος'],
     ['a dotted capital I', '\u0130', 'i\u0307'],
   ] as const)('makes one of %s', ([, a, b]) => {
     expect(fold(a)).toBe(fold(b));
@@ -22,6 +25,15 @@ describe('folding', () => {
       ['a b', 'ab'],
     ] as const)
       expect(fold(a)).not.toBe(fold(b));
+  });
+
+  test('of a part is a part of what is folded, also where a word ends in it', () => {
+    for (const [whole, part] of [
+      ['ΟΔΟΣΑ ΝΙΚΟΣ', 'ΟΔΟΣ'],
+      ['ΟΔΟΣΑ ΝΙΚΟΣ', 'νικοσ'],
+      ['νικος', 'ΝΙΚΟΣ'],
+    ] as const)
+      expect(fold(whole)).toContain(fold(part));
   });
 
   test('of what is folded changes nothing, for every character there is', () => {

@@ -86,6 +86,7 @@ describe('a token', () => {
     const [a, b] = [mintToken('LIVE'), mintToken('TEST')];
     expect(`{"token":"${a}"} or https://x.test/?t=${b}&u=1`.match(TOKEN_PATTERN)).toEqual([a, b]);
     expect('gk_prod_abc and gk_live'.match(TOKEN_PATTERN)).toBeNull();
+    expect((a + b + a).match(TOKEN_PATTERN)).toEqual([a, b, a]);
   });
 });
 
