@@ -1,6 +1,8 @@
 /** The database: one pool, two ways in (Prisma and prepared SQL), on the embedded server or on DATABASE_URL's. */
 import { PrismaPg } from '@prisma/adapter-pg';
-import pg from 'pg';
+import type pg from 'pg';
+import { AUDIT_RETENTION_DEFAULT_DAYS } from '../domain/audit.ts';
+import { CancellableClient, CancellablePool } from './cancellation.ts';
 import { type EmbeddedServer, openEmbedded } from './embedded/server.ts';
 import { PrismaClient } from './generated/client.ts';
 import { migrate } from './migrate/migrate.ts';
@@ -14,6 +16,8 @@ export interface DatabaseSettings {
   readonly dataDir: string;
   readonly poolSize: number;
   readonly statementTimeoutMs: number;
+  /** For how many days the audit events that are written here are kept at the least. */
+  readonly auditRetentionDays?: number;
   /** Told of a pooled connection that broke while idle; the pool replaces it. */
   readonly onConnectionLost?: (error: Error) => void;
 }
@@ -49,15 +53,18 @@ export async function openDatabase(settings: DatabaseSettings): Promise<Database
 }
 
 function connect(connection: pg.PoolConfig, settings: DatabaseSettings, embedded: EmbeddedServer | null): Database {
-  const pool = new pg.Pool({
+  const retention = settings.auditRetentionDays ?? AUDIT_RETENTION_DEFAULT_DAYS;
+  const pool = new CancellablePool({
     ...connection,
     max: settings.poolSize,
     application_name: 'gatehouse',
     // What `services/transaction.ts` relies on, whatever the database's own default is: each statement sees the latest.
-    options: '-c TimeZone=UTC -c default_transaction_isolation=read\\ committed',
+    // The column keep_until of audit_events takes the retention from its session.
+    options: `-c TimeZone=UTC -c default_transaction_isolation=read\\ committed -c gatehouse.audit_retention_days=${retention}`,
     statement_timeout: settings.statementTimeoutMs,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    Client: CancellableClient,
   });
   pool.on('error', (error) => settings.onConnectionLost?.(error));
   const prisma = new PrismaClient({

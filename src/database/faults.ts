@@ -39,15 +39,30 @@ export function databaseFault(error: unknown): DatabaseFault | null {
   return null;
 }
 
+const DEADLOCK_DETECTED = '40P01';
+
+/** Whether PostgreSQL has ended the transaction because it and another waited for each other. P2034: Prisma's name of it. */
+export function isDeadlock(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return field(error, 'code') === 'P2034' || adapterSqlState(error) === DEADLOCK_DETECTED;
+}
+
 function faultOf(error: Error): DatabaseFault | null {
   const codes = [field(error, 'code'), field(error, 'originalCode'), field(error, 'meta', 'code')];
-  const adapter = ['meta', 'driverAdapterError', 'cause', 'originalCode'] as const;
-  for (const code of [...codes, field(error, ...adapter)]) {
+  for (const code of [...codes, adapterSqlState(error)]) {
     if (typeof code !== 'string') continue;
     if (code === QUERY_CANCELED) return 'timeout';
     if (UNREACHABLE_CODES.has(code) || UNREACHABLE_SQLSTATES.test(code)) return 'unreachable';
   }
   return UNREACHABLE_MESSAGES.test(error.message) ? 'unreachable' : null;
+}
+
+/**
+ * The SQLSTATE that Prisma's adapter got of PostgreSQL. It is kept in a cause that is no Error: in the adapter's own error,
+ * and below a query's meta.
+ */
+export function adapterSqlState(error: Error): unknown {
+  return field(error, 'cause', 'originalCode') ?? field(error, 'meta', 'driverAdapterError', 'cause', 'originalCode');
 }
 
 function field(value: unknown, ...path: readonly string[]): unknown {

@@ -43,9 +43,28 @@ const types: pg.CustomTypesConfig = {
     type === TIMESTAMPTZ && format !== 'binary' ? parseTime : pg.types.getTypeParser(type, format),
 };
 
-/** A time as PostgreSQL writes it to a session in UTC: but for its space and its zone, as JavaScript reads it. */
-const USUAL_TIME = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?\+00$/;
+/** Before it, a year is not written with four digits, or Date.UTC takes it for one of the twentieth century. */
+const USUAL_YEARS_FROM = 1_000;
 
+/**
+ * A time as PostgreSQL writes it to a session in UTC, such as `2026-11-24 09:30:00.123+00`, read digit by digit: a page
+ * has hundreds. Whatever is written otherwise (infinity, BC, years of five digits) goes to pg's own parser.
+ */
 function parseTime(text: string): unknown {
-  return USUAL_TIME.test(text) ? new Date(`${text.replace(' ', 'T')}:00`) : parseAnyTime(text);
+  const year = digits(text, 0, 4);
+  const isUsual = text.endsWith('+00') && text[4] === '-' && text[10] === ' ' && year >= USUAL_YEARS_FROM;
+  if (!isUsual) return parseAnyTime(text);
+  const fraction = Math.min(text.length - '+00'.length, 23) - 20;
+  const ms = fraction <= 0 ? 0 : digits(text, 20, 20 + fraction) * 10 ** (3 - fraction);
+  const [month, day] = [digits(text, 5, 7), digits(text, 8, 10)];
+  return new Date(Date.UTC(year, month - 1, day, digits(text, 11, 13), digits(text, 14, 16), digits(text, 17, 19), ms));
+}
+
+const ZERO = 0x30;
+
+/** The number in a part of a text. */
+function digits(text: string, from: number, to: number): number {
+  let value = 0;
+  for (let at = from; at < to; at += 1) value = value * 10 + text.charCodeAt(at) - ZERO;
+  return value;
 }

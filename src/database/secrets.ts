@@ -10,6 +10,7 @@ export interface SecretRow {
   key_id: string;
   scopes: string[];
   environment: Environment;
+  allowed_addresses: string[];
   expires_at: Date | null;
   expired: boolean;
   revoked_at: Date | null;
@@ -26,6 +27,10 @@ export interface SecretRow {
   requests_per_minute: number | null;
   network_requests_per_minute: number | null;
   cost_per_minute: number | null;
+  monthly_quota: number | null;
+  monthly_quota_enforced: boolean;
+  month_requests: number;
+  month: Date;
 }
 
 /**
@@ -33,17 +38,21 @@ export interface SecretRow {
  * a transaction, now() is the time at which that began.
  */
 export const SECRETS_BY_DIGEST = `
-SELECT s.digest, s.key_id, k.scopes, k.environment::text AS environment,
+SELECT s.digest, s.key_id, k.scopes, k.environment::text AS environment, k.allowed_addresses,
        LEAST(s.expires_at, k.expires_at) AS expires_at,
        COALESCE(LEAST(s.expires_at, k.expires_at) <= clock_timestamp(), false) AS expired,
        k.revoked_at, a.id AS admin_id, a.role::text AS role, a.name AS admin_name, a.email AS admin_email,
        a.created_at AS admin_created_at, a.removed_at,
        n.id AS network_id, n.slug, n.suspended_at, n.plan::text AS plan,
-       n.requests_per_minute, n.network_requests_per_minute, n.cost_per_minute
+       n.requests_per_minute, n.network_requests_per_minute, n.cost_per_minute,
+       n.monthly_quota, n.monthly_quota_enforced, COALESCE(m.requests, 0)::float8 AS month_requests,
+       date_trunc('month', clock_timestamp(), 'UTC') AS month
 FROM secrets s
 JOIN api_keys k ON k.id = s.key_id
 JOIN admins a ON a.id = k.admin_id
 JOIN networks n ON n.id = k.network_id
+LEFT JOIN network_months m ON n.monthly_quota IS NOT NULL AND m.network_id = n.id
+  AND m.month = date_trunc('month', clock_timestamp(), 'UTC')
 WHERE s.digest = ANY($1::bytea[])`;
 
 export function toSecretRecord(row: SecretRow): SecretRecord {
@@ -52,6 +61,7 @@ export function toSecretRecord(row: SecretRow): SecretRecord {
     keyId: row.key_id,
     keyScopes: row.scopes,
     environment: row.environment,
+    allowedAddresses: row.allowed_addresses,
     expiresAt: row.expires_at,
     expired: row.expired,
     revokedAt: row.revoked_at,
@@ -70,5 +80,11 @@ export function toSecretRecord(row: SecretRow): SecretRecord {
       networkRequestsPerMinute: row.network_requests_per_minute,
       costPerMinute: row.cost_per_minute,
     }),
+    monthly: {
+      quota: row.monthly_quota,
+      enforced: row.monthly_quota_enforced,
+      used: row.month_requests,
+      start: row.month,
+    },
   };
 }

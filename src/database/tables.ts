@@ -25,9 +25,14 @@ export const MEMBERS = {
   orders: {
     ID: null,
     CREATED_AT: { property: 'createdAt', type: 'timestamptz' },
+    UPDATED_AT: { property: 'updatedAt', type: 'timestamptz' },
     NAME: { property: 'nameFolded', type: 'text' },
+    LAST_ACTIVE_AT: { property: 'lastActiveAt', type: 'timestamptz', nullIs: '-infinity' },
   },
 } as const satisfies KeysetTable<Member>;
+
+/** A key as it is read: whether it has expired is the database's to say, by its clock as the statement begins. */
+export type KeyRow = ApiKey & { readonly expired: boolean };
 
 export const API_KEYS = {
   name: 'api_keys',
@@ -37,21 +42,30 @@ export const API_KEYS = {
     adminId: 'admin_id',
     name: 'name',
     nameFolded: 'name_folded',
+    note: 'note',
     redactedToken: 'redacted_token',
     scopes: 'scopes',
+    allowedAddresses: 'allowed_addresses',
     environment: 'environment',
     createdAt: 'created_at',
     createdByKind: 'created_by_kind',
     createdById: 'created_by_id',
+    ancestorIds: 'ancestor_ids',
+    expired: 'COALESCE(expires_at <= statement_timestamp(), false)',
     expiresAt: 'expires_at',
     lastUsedAt: 'last_used_at',
+    lastUsedAddress: 'last_used_address',
     revokedAt: 'revoked_at',
     revokedByKind: 'revoked_by_kind',
     revokedById: 'revoked_by_id',
+    revokedReason: 'revoked_reason',
   },
   orders: {
     ID: null,
     CREATED_AT: { property: 'createdAt', type: 'timestamptz' },
+    // Never used is longest ago; never ending is last.
+    LAST_USED_AT: { property: 'lastUsedAt', type: 'timestamptz', nullIs: '-infinity' },
+    EXPIRES_AT: { property: 'expiresAt', type: 'timestamptz', nullIs: 'infinity' },
     NAME: { property: 'nameFolded', type: 'text' },
   },
-} as const satisfies KeysetTable<ApiKey>;
+} as const satisfies KeysetTable<KeyRow>;

@@ -19,10 +19,16 @@ const COLLATIONS = new Map([
   ['members.name_folded', BYTEWISE],
   ['members.email_folded', BYTEWISE],
   ['members.external_id', BYTEWISE],
+  ['authentication_failures.reason', BYTEWISE],
+  ['refused_attempts.action', BYTEWISE],
+  ['refused_attempts.code', BYTEWISE],
+  ['members.tags', BYTEWISE],
 ]);
 
 const NOT_NULLS = new Map([
   ['api_keys.scopes', NEVER_NULL],
+  ['api_keys.allowed_addresses', NEVER_NULL],
+  ['api_keys.ancestor_ids', NEVER_NULL],
   ['members.tags', NEVER_NULL],
 ]);
 
@@ -30,10 +36,41 @@ const CHECKS = new Map([
   ['networks.networks_requests_per_minute_check', 'a limit of a custom plan is above zero'],
   ['networks.networks_network_requests_per_minute_check', 'a limit of a custom plan is above zero'],
   ['networks.networks_cost_per_minute_check', 'a limit of a custom plan is above zero'],
+  ['networks.networks_max_key_life_seconds_check', 'a life has a length'],
   ['api_keys.api_keys_revoked_check', 'what is revoked says by whom'],
   ['secrets.secrets_digest_check', 'a digest is a SHA-256, never a token that slipped through'],
   ['members.members_custom_fields_check', 'custom fields are an object'],
   ['audit_events.audit_events_details_check', 'details are an object'],
+  ['members.members_finite_times_check', 'a time has a place in an order'],
+  ['member_feeds.member_feeds_history_check', 'ended epochs are a list'],
+]);
+
+const INDEXES_BY_HAND = new Map([
+  ['members_last_active_idx', 'an expression: null counts as before any time'],
+  ['members_search_idx', 'operator classes of extensions, which the datamodel alone does not create'],
+]);
+
+const OTHERS_BY_HAND = new Map([
+  ['extension btree_gin', 'a network stands in the same GIN index as tags and trigrams'],
+  ['extension pg_trgm', 'text in a name or address by an index'],
+  ['function member_feed_place', 'which database this is, so that a restored one is known'],
+  ['function member_feed_epoch', 'the epoch that follows in another place'],
+  ['function member_feed_history', 'the epochs that ended'],
+  ['function member_feed_position', 'the counter of a network’s feed, raised once a transaction'],
+  ['function member_feeds_restored', 'ends every epoch, for an operator who has put files back'],
+  ['function member_feed_put_back', 'ends an epoch whose counter has been put back'],
+  ['function members_emptied', 'refuses what the feed could not tell of'],
+  ['function member_written', 'the place of a change in the feed'],
+  ['function members_deleted', 'the deletions that the feed tells of'],
+  ['function network_feed_begins', 'every network has a feed'],
+  ['trigger members_deleted', 'no write goes past the feed'],
+  ['trigger members_emptied', 'no write goes past the feed'],
+  ['trigger members_inserted', 'no write goes past the feed'],
+  ['trigger members_updated', 'no write goes past the feed'],
+  ['trigger networks_feed', 'every network has a feed, whoever made it'],
+  ['function keep_audit_events', 'refuses to change the audit trail, and to delete of it before its time'],
+  ['trigger audit_events_keep_rows', 'for each event that somebody would change or delete'],
+  ['trigger audit_events_keep_table', 'for whoever would empty the table'],
 ]);
 
 interface Column {
@@ -90,10 +127,12 @@ test('the constraints are those of the datamodel, and the listed checks', () => 
   expect(migrated.constraints).toMatchObject(modelled.constraints);
 });
 
-test('the indexes, partial ones among them, are those of the datamodel', () => {
+test('the indexes, partial ones among them, are those of the datamodel, and the listed ones', () => {
   const definitions = (catalog: Catalog) =>
     Object.fromEntries(Object.entries(catalog.indexes).map(([name, index]) => [name, index.definition]));
-  expect(definitions(migrated)).toEqual(definitions(modelled));
+  const byHand = Object.keys(migrated.indexes).filter((name) => !(name in modelled.indexes));
+  expect(byHand.sort()).toEqual([...INDEXES_BY_HAND.keys()].sort());
+  expect(definitions(migrated)).toMatchObject(definitions(modelled));
   expect(Object.values(definitions(migrated)).filter((definition) => definition.includes(' WHERE '))).not.toEqual([]);
 });
 
@@ -108,9 +147,9 @@ test('the enums are those of the datamodel, their values in order', () => {
   expect(migrated.enums['plan']).toEqual(['STANDARD', 'PREMIUM', 'CUSTOM']);
 });
 
-test('there is nothing else', () => {
+test('there is nothing else but the listed functions and triggers', () => {
   expect(modelled.others).toEqual([]);
-  expect(migrated.others).toEqual([]);
+  expect(migrated.others.sort()).toEqual([...OTHERS_BY_HAND.keys()].sort());
 });
 
 async function inDatabase<Result>(connection: pg.PoolConfig, use: (pool: pg.Pool) => Promise<Result>): Promise<Result> {
@@ -161,7 +200,8 @@ const ENUMS = `
 
 const OTHERS = `
   SELECT concat(relkind, ' ', relname) AS name FROM pg_class WHERE ${OURS} AND relkind NOT IN ('r', 'i')
-  UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+  UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND NOT EXISTS (
+    SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = pg_proc.oid AND deptype = 'e')
   UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger WHERE NOT tgisinternal
   UNION ALL SELECT 'policy ' || polname FROM pg_policy
   UNION ALL SELECT 'domain ' || typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype = 'd'

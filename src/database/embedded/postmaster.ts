@@ -3,6 +3,7 @@
 // ends before us (under a container's first process nobody else would).
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Programs } from './binaries.ts';
@@ -23,6 +24,12 @@ export interface Started {
   stop: () => Promise<void>;
 }
 
+/** By a file that PostgreSQL writes in place from the first day to the last. */
+async function identityOf(cluster: string): Promise<string> {
+  const { ino, birthtimeNs } = await stat(join(cluster, 'global', 'pg_control'), { bigint: true });
+  return `${ino}.${birthtimeNs}`;
+}
+
 /** Resolves once the process exists, long before it answers. */
 export async function startPostmaster(
   { cluster, log }: Place,
@@ -33,7 +40,8 @@ export async function startPostmaster(
   await boundLog(log);
   const from = await logSize(log);
   const program = join(programs.folder, 'bin', 'postgres');
-  const child = await spawnLogging(commandAs(runAs, program, serverArguments(cluster, socketFolder)), log, runAs);
+  const given = serverArguments(cluster, socketFolder, await identityOf(cluster));
+  const child = await spawnLogging(commandAs(runAs, program, given), log, runAs);
   const isRunning = () => child.exitCode === null && child.signalCode === null;
   return {
     ending: async () => {

@@ -51,9 +51,10 @@ const settings: Readonly<Record<string, string>> = {
   cluster_name: 'gatehouse', // shown by ps
 };
 
-export function serverArguments(cluster: string, socketFolder: string): string[] {
+/** `files`: tells these files from a copy of them, to the function `member_feed_place` of the migrations. */
+export function serverArguments(cluster: string, socketFolder: string, files: string): string[] {
   // The setting is a list: quoted, a comma or a blank in the path is no separator.
   const folders = `"${socketFolder.replaceAll('"', '""')}"`;
-  const all = Object.entries({ ...settings, unix_socket_directories: folders });
+  const all = Object.entries({ ...settings, unix_socket_directories: folders, 'gatehouse.place': files });
   return ['-D', cluster, ...all.flatMap(([name, value]) => ['-c', `${name}=${value}`])];
 }
