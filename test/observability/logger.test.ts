@@ -101,6 +101,8 @@ describe('the log', () => {
   test('leaves the paths of a stack alone', () => {
     const stack = 'Error: x\n    at f (file:///srv/node_modules/@prisma/client/runtime/client.js:1:2)';
     expect(redactLine(JSON.stringify({ stack }))).toBe(JSON.stringify({ stack }));
+    const [a, b] = [mintToken('LIVE'), mintToken('TEST')];
+    expect(redactLine(`${a}${b}${a}n`)).toBe('gk_[redacted]gk_[redacted]gk_[redacted]');
   });
 
   test('is one line of JSON, whatever is redacted in it', () => {
