@@ -7,6 +7,7 @@ import type { AdminRole } from '../domain/scope.ts';
 import { fold } from '../domain/text.ts';
 import { type Outcome, refused, type UserError } from '../domain/user-error.ts';
 import type { Origin } from './actor.ts';
+import { endKeys, ofAdmin } from './api-keys/end-keys.ts';
 import { lockNetwork } from './networks.ts';
 import { settle, type WriteTransaction, write } from './transaction.ts';
 
@@ -128,11 +129,12 @@ async function create(
 }
 
 async function remove(
-  { prisma, audit }: WriteTransaction,
+  transaction: WriteTransaction,
   networkId: string,
   adminId: string,
   force: boolean,
 ): Promise<AdminOutcome> {
+  const { prisma, audit } = transaction;
   // Locked, so that two owners who are removed at once are not both "not the last".
   if ((await lockNetwork(prisma, networkId)) === null) return refused([NO_SUCH_NETWORK]);
   const before = await prisma.admin.findFirst({ where: { id: adminId, networkId } });
@@ -142,7 +144,10 @@ async function remove(
   if (isLastOwner && !force) return refused([LAST_OWNER]);
   await prisma.$executeRaw`UPDATE admins SET removed_at = clock_timestamp() WHERE id = ${adminId}::uuid`;
   const admin = await prisma.admin.findUniqueOrThrow({ where: { id: adminId } });
-  const details = { before: { role: before.role }, after: { removedAt: admin.removedAt?.toISOString() ?? null } };
+  // Their keys have ended with that already, whatever is still being made for them too: these say so themselves.
+  const revoked = await endKeys(transaction, networkId, ofAdmin(adminId), 'Its admin was removed', null);
+  const after = { removedAt: admin.removedAt?.toISOString() ?? null, revokedKeys: revoked.length };
+  const details = { before: { role: before.role }, after };
   await audit({ networkId, action: 'admin.removed', subject: { type: 'Admin', id: adminId }, details });
   return { ok: true, admin };
 }

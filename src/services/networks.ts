@@ -1,6 +1,7 @@
 /** Networks, the tenants: made, changed, suspended and deleted by the operator. */
 import type { Database } from '../database/database.ts';
 import { type Network, Prisma } from '../database/generated/client.ts';
+import { KEY_LIFE_BOUND_MAX_SECONDS, KEY_LIFE_MIN_SECONDS, lifeText } from '../domain/api-key.ts';
 import { newUuid, uuidOf } from '../domain/id.ts';
 import { PLAN_NUMBER_MAX, PLAN_NUMBER_MIN, type Plan } from '../domain/plan.ts';
 import { characters, hasControlCharacters, isWellFormed } from '../domain/text.ts';
@@ -16,6 +17,12 @@ export interface NetworkInput {
   readonly requestsPerMinute: number | null;
   readonly networkRequestsPerMinute: number | null;
   readonly costPerMinute: number | null;
+  /** Requests a calendar month, of any plan; null: no quota. */
+  readonly monthlyQuota: number | null;
+  /** Whether requests past the quota are refused. */
+  readonly monthlyQuotaEnforced: boolean;
+  /** The longest life of keys that are made or changed from now on; null: that of any key. */
+  readonly maxKeyLifeSeconds?: number | null;
 }
 
 /** What is left out stays; all numbers go when the plan is no longer CUSTOM. */
@@ -144,7 +151,7 @@ async function update(
   if (changed.length === 0) return { ok: true, network: before };
   const network = await prisma.network.update({ where: { id }, data: wanted });
   const pick = (from: NetworkInput): Prisma.InputJsonObject =>
-    Object.fromEntries(changed.map((field) => [field, from[field]]));
+    Object.fromEntries(changed.map((field) => [field, from[field] ?? null]));
   const details = { before: pick(before), after: pick(wanted) };
   await audit({ networkId: id, action: 'network.updated', subject: { type: 'Network', id }, details });
   return { ok: true, network };
@@ -166,7 +173,19 @@ function merge(before: Network, changes: NetworkChanges): NetworkInput {
     requestsPerMinute: number('requestsPerMinute'),
     networkRequestsPerMinute: number('networkRequestsPerMinute'),
     costPerMinute: number('costPerMinute'),
+    ...quotaOf(before, changes),
+    maxKeyLifeSeconds: changes.maxKeyLifeSeconds === undefined ? before.maxKeyLifeSeconds : changes.maxKeyLifeSeconds,
   };
+}
+
+/** A network that loses its quota has none to enforce. */
+function quotaOf(
+  before: Network,
+  changes: NetworkChanges,
+): Pick<NetworkInput, 'monthlyQuota' | 'monthlyQuotaEnforced'> {
+  const monthlyQuota = changes.monthlyQuota === undefined ? before.monthlyQuota : changes.monthlyQuota;
+  const kept = changes.monthlyQuota === null ? false : before.monthlyQuotaEnforced;
+  return { monthlyQuota, monthlyQuotaEnforced: changes.monthlyQuotaEnforced ?? kept };
 }
 
 async function setSuspended(
@@ -192,6 +211,8 @@ async function deleteMembers({ prisma, audit }: WriteTransaction, networkId: str
   const members = await prisma.$executeRaw`
     DELETE FROM members WHERE id IN (
       SELECT id FROM members WHERE network_id = ${networkId}::uuid ORDER BY id LIMIT ${DELETE_BATCH_MEMBERS})`;
+  // The feed ends with the network: nobody will ask for these deletions.
+  await prisma.memberDeletion.deleteMany({ where: { networkId } });
   const details = { members, finished: false };
   const subject = { type: 'Network', id: networkId } as const;
   if (members > 0) await audit({ networkId, action: 'network.deleted', subject, details });
@@ -221,6 +242,8 @@ function faultsOf(input: NetworkInput): UserError[] {
     ...slugFaults(input.slug),
     ...nameFaults(input.name),
     ...NUMBERS.flatMap((field) => numberFaults(input, field)),
+    ...quotaFaults(input),
+    ...keyLifeFaults(input.maxKeyLifeSeconds ?? null),
   ];
 }
 
@@ -251,7 +274,26 @@ function numberFaults(input: NetworkInput, name: (typeof NUMBERS)[number]): User
       ? [{ code: 'BLANK', message: 'A custom plan must say its requests a minute of a key', field }]
       : [];
   }
+  return rangeFaults(name, value);
+}
+
+function quotaFaults({ monthlyQuota, monthlyQuotaEnforced }: NetworkInput): UserError[] {
+  if (monthlyQuota !== null) return rangeFaults('monthlyQuota', monthlyQuota);
+  if (!monthlyQuotaEnforced) return [];
+  const message = 'There is no monthly quota to enforce: give one, too';
+  return [{ code: 'INVALID', message, field: ['input', 'monthlyQuotaEnforced'] }];
+}
+
+function rangeFaults(name: string, value: number): UserError[] {
+  const field = ['input', name];
   if (Number.isInteger(value) && value >= PLAN_NUMBER_MIN && value <= PLAN_NUMBER_MAX) return [];
   const message = `${name} must be a whole number from ${PLAN_NUMBER_MIN} to ${PLAN_NUMBER_MAX}`;
   return [{ code: 'OUT_OF_RANGE', message, field }];
+}
+
+function keyLifeFaults(seconds: number | null): UserError[] {
+  if (seconds === null) return [];
+  if (Number.isInteger(seconds) && seconds >= KEY_LIFE_MIN_SECONDS && seconds <= KEY_LIFE_BOUND_MAX_SECONDS) return [];
+  const message = `The longest life of keys must be ${KEY_LIFE_MIN_SECONDS} seconds to ${lifeText(KEY_LIFE_BOUND_MAX_SECONDS)}`;
+  return [{ code: 'OUT_OF_RANGE', message, field: ['input', 'maxKeyLifeSeconds'] }];
 }

@@ -9,21 +9,25 @@
  * queue is fair, not row locks (FOR SHARE, FOR UPDATE): there, writes that share a row overtake whoever waits to have it
  * alone, so under a stream of writes whose key goes on (its plan or role changed) that one waits until it times out.
  */
+import { uncancellable } from '../database/cancellation.ts';
 import type { Database } from '../database/database.ts';
 import { TRANSACTION_TIMEOUT_MS } from '../database/database.ts';
+import { isDeadlock } from '../database/faults.ts';
 import { Prisma } from '../database/generated/client.ts';
 import { SECRETS_BY_DIGEST, type SecretRow, toSecretRecord } from '../database/secrets.ts';
+import type { Address } from '../domain/address.ts';
 import type { Scope } from '../domain/scope.ts';
 import { forbidden, judge, type Principal, refusalOf } from '../domain/verification.ts';
 import type { Actor, Origin } from './actor.ts';
 import { type AuditEntry, record } from './audit.ts';
+import { type Memo, once } from './idempotency.ts';
 
 export interface WriteTransaction {
   readonly prisma: Prisma.TransactionClient;
   /** The actor as it stands inside this transaction: a principal's scopes are fresh. */
   readonly actor: Actor;
-  /** Writes an audit event that commits with the change or not at all. */
-  audit(entry: AuditEntry): Promise<void>;
+  /** Writes audit events that commit with the change or not at all. */
+  audit(entries: AuditEntry | readonly AuditEntry[]): Promise<void>;
 }
 
 /**
@@ -31,35 +35,82 @@ export interface WriteTransaction {
  * execution and this moment it may have lost it. The command line needs none.
  */
 export function requireScope({ actor }: WriteTransaction, scope: Scope): void {
-  if (actor.kind !== 'KEY' || actor.principal.scopes.has(scope)) return;
+  if (actor.kind === 'COMMAND_LINE') return;
+  if (actor.kind === 'SCANNER') throw new TypeError('whoever reports a leak has no scopes');
+  if (actor.principal.scopes.has(scope)) return;
   throw forbidden(`Forbidden: this token lacks the scope ${scope}`, [scope]);
 }
+
+/** Of a transaction that PostgreSQL ends to break a deadlock, which takes it a second each time to find. */
+const ATTEMPTS_MAX = 3;
 
 /** How long `settle` waits for writes under way: each of them is bounded by TRANSACTION_TIMEOUT_MS. */
 const SETTLE_TIMEOUT_MS = TRANSACTION_TIMEOUT_MS + 5_000;
 
-/** Throws the refusal of an actor that no longer counts, and whatever `work` throws; then nothing has changed. */
+/**
+ * Throws the refusal of an actor that no longer counts, and whatever `work` throws; then nothing has changed. `work` is
+ * done anew where PostgreSQL has ended it to break a ring of locks, and so changes nothing but the database. `memo` says
+ * how a write that a caller asks for is told again, when the request comes again under its Idempotency-Key.
+ */
 export async function write<Result>(
   database: Database,
   origin: Origin,
   work: (transaction: WriteTransaction) => Promise<Result>,
+  memo?: Memo<Result>,
 ): Promise<Result> {
-  return database.prisma.$transaction(async (prisma) => {
-    const actor = await recheck(prisma, origin.actor);
-    return work({ prisma, actor, audit: (entry) => record(prisma, actor, origin.requestId, entry) });
+  return unlessDeadlocked(database, async (prisma) => {
+    const actor = await recheck(prisma, origin);
+    const transaction = transactionOf(prisma, { ...origin, actor });
+    if (origin.idempotency == null) return work(transaction);
+    if (memo === undefined) throw new TypeError('a write that a caller can ask for says how it is told again');
+    return once(prisma, actor, origin.idempotency, memo, () => work(transaction));
   });
 }
 
-async function recheck(prisma: Prisma.TransactionClient, actor: Actor): Promise<Actor> {
-  if (actor.kind !== 'KEY') return actor;
-  return { kind: 'KEY', principal: await lockPrincipal(prisma, actor.principal.digest) };
+/**
+ * The rest of a change that was allowed when it began, in a transaction of its own: its actor may have ended itself with
+ * the first part, and is not checked again.
+ */
+export async function carryOn<Result>(
+  database: Database,
+  origin: Origin,
+  work: (transaction: WriteTransaction) => Promise<Result>,
+): Promise<Result> {
+  return unlessDeadlocked(database, (prisma) => work(transactionOf(prisma, origin)));
 }
 
-async function lockPrincipal(prisma: Prisma.TransactionClient, digest: Buffer): Promise<Principal> {
+function transactionOf(prisma: Prisma.TransactionClient, origin: Origin): WriteTransaction {
+  return { prisma, actor: origin.actor, audit: (entries) => record(prisma, origin, [entries].flat()) };
+}
+
+/** One transaction. Where it was ended by a deadlock nothing of it is left, so it may run again. */
+async function unlessDeadlocked<Result>(
+  { prisma }: Pick<Database, 'prisma'>,
+  work: (prisma: Prisma.TransactionClient) => Promise<Result>,
+): Promise<Result> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await prisma.$transaction(work);
+    } catch (error) {
+      if (!isDeadlock(error) || attempt === ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
+async function recheck(prisma: Prisma.TransactionClient, { actor, address }: Origin): Promise<Actor> {
+  if (actor.kind !== 'KEY') return actor;
+  return { kind: 'KEY', principal: await lockPrincipal(prisma, actor.principal.digest, address) };
+}
+
+async function lockPrincipal(
+  prisma: Prisma.TransactionClient,
+  digest: Buffer,
+  address: Address | null,
+): Promise<Principal> {
   // Two statements: the check must read a snapshot that is younger than the lock.
   await prisma.$queryRaw`SELECT 1 AS locked FROM pg_advisory_xact_lock_shared(${lockOf(digest)}::bigint)`;
   const [row] = await prisma.$queryRawUnsafe<SecretRow[]>(SECRETS_BY_DIGEST, [digest]);
-  const verification = judge(row === undefined ? null : toSecretRecord(row));
+  const verification = judge(row === undefined ? null : toSecretRecord(row), address);
   if (verification.status !== 'valid') throw refusalOf(verification);
   return verification.principal;
 }
@@ -79,6 +130,11 @@ export type Settled =
 
 /** Waits until no write begun under these secrets' old state can still commit. Call after the change has committed. */
 export async function settle(database: Database, changed: Settled): Promise<void> {
+  // Also for a caller who has gone: the change has committed, and others go by it.
+  await uncancellable(() => drain(database, changed));
+}
+
+async function drain(database: Database, changed: Settled): Promise<void> {
   await database.prisma.$transaction(
     async (prisma) => {
       await prisma.$executeRawUnsafe(`SET LOCAL statement_timeout = ${SETTLE_TIMEOUT_MS}`);

@@ -11,7 +11,7 @@ import {
   listAdmins,
   removeAdmin,
 } from '../../src/services/admins.ts';
-import { makeAdmin, makeNetwork, openTestDatabase } from '../support/fixtures.ts';
+import { makeAdmin, makeKey, makeNetwork, openTestDatabase } from '../support/fixtures.ts';
 
 let database: Database;
 beforeAll(async () => {
@@ -118,6 +118,36 @@ describe('an admin is removed', () => {
     for await (const page of listAdmins(database, network.id)) listed.push(...page.map(({ id }) => id));
     expect(listed).not.toContain(admin.id);
     expect(listed).toHaveLength(1);
+  });
+
+  test('their keys say that they have ended, and why; those of others go on', async () => {
+    const { network, apiKey } = await makeNetwork(database);
+    const admin = await makeAdmin(database, network.id);
+    const { apiKey: gone } = await makeKey(database, network.id, { adminId: admin.id, name: 'CI' });
+    await removeAdmin(database, COMMAND_LINE, network.id, admin.id);
+    const read = (id: string) => database.prisma.apiKey.findUniqueOrThrow({ where: { id } });
+    expect(await read(gone.id)).toMatchObject({
+      revokedAt: expect.any(Date),
+      revokedByKind: 'COMMAND_LINE',
+      revokedReason: 'Its admin was removed',
+    });
+    expect((await read(apiKey.id)).revokedAt).toBeNull();
+    const where = { networkId: network.id, action: 'admin.removed' };
+    const event = await database.prisma.auditEvent.findFirstOrThrow({ where });
+    expect(event.details).toMatchObject({ after: { revokedKeys: 1 } });
+    const ended = { networkId: network.id, action: 'key.revoked' };
+    expect(await database.prisma.auditEvent.findMany({ where: ended })).toMatchObject([
+      {
+        actorKind: 'COMMAND_LINE',
+        subjectId: gone.id,
+        details: {
+          before: { status: 'ACTIVE' },
+          after: { status: 'REVOKED', name: 'CI', reason: 'Its admin was removed' },
+        },
+      },
+    ]);
+    // Its name is free again.
+    await makeKey(database, network.id, { adminId: apiKey.adminId, name: 'CI' });
   });
 
   test('the last owner only by force', async () => {

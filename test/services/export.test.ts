@@ -26,6 +26,7 @@ const FULL = {
   location: 'London\r\nUK',
   tags: ['a;b', 'c\\', 'd'],
   createdAt: '2024-02-29T12:34:56.789Z',
+  lastActiveAt: '2026-02-28T23:59:59.001Z',
 };
 
 describe('formats', () => {
@@ -37,7 +38,7 @@ describe('formats', () => {
     expect(await exportText(database, network, 'jsonl')).toBe(
       jsonLines(
         { ...FULL, height: 1.75, nested: { a: [1] } },
-        { email: plain.email, name: plain.name, ...nothing, createdAt: plain.createdAt },
+        { email: plain.email, name: plain.name, ...nothing, createdAt: plain.createdAt, lastActiveAt: null },
       ),
     );
   });
@@ -51,9 +52,9 @@ describe('formats', () => {
       jsonLines({ ...FULL, team: '=1+1', 'a b': 7 }, { email: 'b@x.org', name: 'B', createdAt: '2024-01-01', x: [1] }),
     );
     expect(await exportText(database, network, 'csv')).toBe(
-      'email,name,externalId,role,status,avatarUrl,location,tags,createdAt,a b,team,x\n' +
-        'ada@x.org,"Ada, ""the first""",1,ADMIN,INVITED,https://x.org/a.png,"London\r\nUK",a\\;b;c\\\\;d,2024-02-29T12:34:56.789Z,7,=1+1,\n' +
-        'b@x.org,B,,MEMBER,ACTIVE,,,,2024-01-01T00:00:00.000Z,,,[1]\n',
+      'email,name,externalId,role,status,avatarUrl,location,tags,createdAt,lastActiveAt,a b,team,x\n' +
+        'ada@x.org,"Ada, ""the first""",1,ADMIN,INVITED,https://x.org/a.png,"London\r\nUK",a\\;b;c\\\\;d,2024-02-29T12:34:56.789Z,2026-02-28T23:59:59.001Z,7,=1+1,\n' +
+        'b@x.org,B,,MEMBER,ACTIVE,,,,2024-01-01T00:00:00.000Z,,,,[1]\n',
     );
   });
 
@@ -100,6 +101,7 @@ describe('an export can be imported', () => {
         createdAt: fc
           .date({ min: new Date(0), max: new Date('2026-01-01'), noInvalidDate: true })
           .map((date) => date.toISOString()),
+        lastActiveAt: fc.option(fc.date({ min: new Date(0), max: new Date('2026-01-01'), noInvalidDate: true })),
         custom,
       },
       { requiredKeys: ['email', 'name', 'custom'] },
@@ -116,7 +118,7 @@ describe('an export can be imported', () => {
         })),
       );
   const customName = text(1, 20).filter(
-    (name) => !/^(?:email|name|externalId|role|status|avatarUrl|location|tags|createdAt)$/i.test(name),
+    (name) => !/^(?:email|name|externalId|role|status|avatarUrl|location|tags|createdAt|lastActiveAt)$/i.test(name),
   );
 
   async function there(lines: string): Promise<string> {

@@ -126,6 +126,7 @@ describe('idempotent by externalId, else by e-mail address without regard to cas
       location: 'London\nUK',
       tags: ['b', 'a'],
       createdAt: '2024-02-29T12:34:56.789Z',
+      lastActiveAt: '2026-02-28T23:59:59.001Z',
       height: 1.75,
       small: 1e-7,
       nested: { z: [1, null, { y: 'x' }], a: true },
@@ -150,18 +151,18 @@ describe('idempotent by externalId, else by e-mail address without regard to cas
       externalId: '1',
       avatarUrl: 'https://x.org/a',
       location: 'L',
+      lastActiveAt: '2026-01-01',
       tags: ['a'],
       team: 'red',
       role: 'ADMIN',
     };
     await importText(database, network, 'jsonl', jsonLines(full));
-    const csv = 'email,name,externalId,avatarUrl,location,tags,team,role\nada@x.org,Ada,,,,,,\n';
+    const csv = 'email,name,externalId,avatarUrl,location,lastActiveAt,tags,team,role\nada@x.org,Ada,,,,,,,\n';
     expect(await importText(database, network, 'csv', csv)).toEqual({ ...NOTHING, unchanged: 1 });
-    const none = { ...ADA, externalId: null, avatarUrl: null, location: null, tags: null, team: null, role: null };
+    const gone = { externalId: null, avatarUrl: null, location: null, lastActiveAt: null };
+    const none = { ...ADA, ...gone, tags: null, team: null, role: null };
     expect(await importText(database, network, 'jsonl', jsonLines(none))).toEqual({ ...NOTHING, updated: 1 });
-    expect(await membersOf(database, network)).toMatchObject([
-      { externalId: null, avatarUrl: null, location: null, tags: [], customFields: {}, role: 'ADMIN' },
-    ]);
+    expect(await membersOf(database, network)).toMatchObject([{ ...gone, tags: [], customFields: {}, role: 'ADMIN' }]);
   });
 
   test('custom fields that a line leaves out stay; together they keep their bounds', async () => {
@@ -251,8 +252,8 @@ describe('batches', () => {
     expect(
       events.map(({ details, actorKind, subjectType, subjectId }) => [details, actorKind, subjectType, subjectId]),
     ).toEqual([
-      [{ created: 999, updated: 0, unchanged: 0, rejected: 1 }, 'COMMAND_LINE', 'Member', null],
-      [{ created: 2, updated: 0, unchanged: 0, rejected: 0 }, 'COMMAND_LINE', 'Member', null],
+      [{ created: 999, updated: 0, unchanged: 0, rejected: 1, changedFields: [] }, 'COMMAND_LINE', 'Member', null],
+      [{ created: 2, updated: 0, unchanged: 0, rejected: 0, changedFields: [] }, 'COMMAND_LINE', 'Member', null],
     ]);
   });
 
@@ -345,12 +346,37 @@ describe('at the same time', () => {
       );
       const importing = importText(database, network, 'jsonl', lines);
       // It does not see the uncommitted row, and waits for it when it stores its own.
-      while ((await waitingFor(other)) === 0) await pause(10);
+      while ((await waitersFor(other)).length === 0) await pause(10);
       await other.query('COMMIT');
       return importing;
     });
     expect(report).toEqual({ ...NOTHING, created: 1, updated: 1 });
     expect(await membersOf(database, network)).toMatchObject([{ ...ADA, customFields: { team: 'red' } }, BOB]);
+  });
+
+  test('members that somebody holds longer than a statement may wait stop no import', async () => {
+    const network = await newNetwork();
+    const impatient = await openTestDatabase({ statementTimeoutMs: 300 });
+    try {
+      await importText(database, network, 'jsonl', jsonLines(ADA, BOB));
+      const report = await withClient(inject('databaseUrl'), async (other) => {
+        await other.query('BEGIN');
+        await other.query('SELECT 1 FROM members WHERE network_id = $1 FOR UPDATE', [network]);
+        const lines = jsonLines({ ...ADA, team: 'red' }, { ...BOB, team: 'red' }, { email: 'c@x.org', name: 'C' });
+        const importing = importText(impatient, network, 'jsonl', lines);
+        const waiters = new Set<string>();
+        // The second waits because the first one's time was up.
+        while (waiters.size < 2) {
+          for (const waiter of await waitersFor(other)) waiters.add(waiter);
+          await pause(10);
+        }
+        await other.query('COMMIT');
+        return importing;
+      });
+      expect(report).toEqual({ ...NOTHING, created: 1, updated: 2 });
+    } finally {
+      await impatient.close();
+    }
   });
 
   test('a stream of writes of the same members holds no import up', async () => {
@@ -377,10 +403,13 @@ describe('at the same time', () => {
   });
 });
 
-/** How many other sessions wait for this one's locks. */
-async function waitingFor(client: pg.Client): Promise<number> {
-  const { rows } = await client.query<{ waiting: number }>(
-    'SELECT count(*)::int AS waiting FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))',
+/** Other sessions' statements that wait for this one's locks, by when they began. */
+async function waitersFor(client: pg.Client): Promise<string[]> {
+  const self = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  // Asked by another session: inside a transaction, pg_stat_activity does not change.
+  const { rows } = await database.pool.query<{ waiter: string }>(
+    "SELECT pid || ' since ' || query_start AS waiter FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))",
+    [self.rows[0]?.pid],
   );
-  return rows[0]?.waiting ?? 0;
+  return rows.map(({ waiter }) => waiter);
 }

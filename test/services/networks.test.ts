@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
 import type { Network } from '../../src/database/generated/client.ts';
+import { addToMonths } from '../../src/database/months.ts';
 import { newUuid, toId } from '../../src/domain/id.ts';
 import { COMMAND_LINE } from '../../src/services/actor.ts';
 import {
@@ -15,7 +16,7 @@ import {
   suspendNetwork,
   updateNetwork,
 } from '../../src/services/networks.ts';
-import { makeMembers, makeNetwork, openTestDatabase } from '../support/fixtures.ts';
+import { makeMembers, makeNetwork, openTestDatabase, STANDARD } from '../support/fixtures.ts';
 
 let database: Database;
 beforeAll(async () => {
@@ -23,12 +24,6 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
-const STANDARD = {
-  plan: 'STANDARD',
-  requestsPerMinute: null,
-  networkRequestsPerMinute: null,
-  costPerMinute: null,
-} as const;
 const newSlug = (): string => `n-${randomBytes(6).toString('hex')}`;
 
 function create(input: Partial<NetworkInput> = {}): Promise<NetworkOutcome> {
@@ -167,10 +162,11 @@ test('a network is suspended and resumed, each idempotent, with an event for eac
 });
 
 test('a network is deleted with all that is in it, members in bounded transactions, its audit trail stays', async () => {
-  const { network, admin, apiKey } = await makeNetwork(database);
+  const { network, admin, apiKey } = await makeNetwork(database, { network: { plan: 'STANDARD' } });
   const other = await makeNetwork(database);
   await makeMembers(database, other.network.id, 1);
   await makeMembers(database, network.id, 5_001);
+  await addToMonths(database.pool, [{ networkId: network.id, month: new Date(Date.UTC(2026, 0)), requests: 7 }]);
   const outcome = await deleteNetwork(database, COMMAND_LINE, network.id);
   expect(outcome).toMatchObject({ ok: true, members: 5_001 });
   const where = { networkId: network.id };
@@ -179,9 +175,10 @@ test('a network is deleted with all that is in it, members in bounded transactio
     await database.prisma.admin.count({ where: { id: admin.id } }),
     await database.prisma.apiKey.count({ where: { id: apiKey.id } }),
     await database.prisma.secret.count({ where }),
+    await database.prisma.networkMonth.count({ where }),
     await database.prisma.network.count({ where: { id: network.id } }),
   ];
-  expect(left).toEqual([0, 0, 0, 0, 0]);
+  expect(left).toEqual([0, 0, 0, 0, 0, 0]);
   expect(await eventsOf(network.id)).toEqual([
     ['key.created', expect.anything()],
     ['network.suspended', expect.anything()],

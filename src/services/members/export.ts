@@ -4,8 +4,8 @@
  * JSON Lines comes back through an import exactly as it went out: every field, null where a member has none. CSV is for
  * spreadsheets, and says less: a custom value that is no text is written as JSON and comes back as text (into a member
  * that still has the value it stays what it is), an empty one comes back as absent, and a field that is empty in the file
- * cannot erase one that is there. A member's id, updatedAt and lastActiveAt are Gatehouse's own and not exported. Cells
- * are written as they are: one that a spreadsheet may take for a formula is not defused, because then it would not come
+ * cannot erase one that is there. A member's id and updatedAt are Gatehouse's own and not exported. Cells are
+ * written as they are: one that a spreadsheet may take for a formula is not defused, because then it would not come
  * back.
  */
 import type { Database, Pool, PoolClient, QueryResultRow } from '../../database/database.ts';
@@ -95,12 +95,14 @@ interface MemberRow extends QueryResultRow {
   readonly location: string | null;
   readonly tags: readonly string[];
   readonly createdAt: Date;
+  readonly lastActiveAt: Date | null;
   readonly customFields: Readonly<Record<string, Json>>;
 }
 
 const PAGE = `
 SELECT id, email, name, external_id AS "externalId", role::text AS role, status::text AS status,
-       avatar_url AS "avatarUrl", location, tags, created_at AS "createdAt", custom_fields AS "customFields"
+       avatar_url AS "avatarUrl", location, tags, created_at AS "createdAt", last_active_at AS "lastActiveAt",
+       custom_fields AS "customFields"
 FROM members WHERE network_id = $1 AND id > $2 ORDER BY id LIMIT ${PAGE_MEMBERS}`;
 
 /** One more than fits, if there are so many. */
@@ -144,10 +146,11 @@ function jsonOf(member: MemberRow): string {
 }
 
 function cellsOf(member: MemberRow, customColumns: readonly string[]): string[] {
-  const { tags, createdAt, customFields } = member;
+  const { tags, customFields } = member;
   const known = MEMBER_COLUMNS.map((column) => {
     if (column === 'tags') return joinTags(tags);
-    return column === 'createdAt' ? createdAt.toISOString() : (member[column] ?? '');
+    const value = member[column];
+    return value instanceof Date ? value.toISOString() : (value ?? '');
   });
   const custom = customColumns.map((name) =>
     Object.hasOwn(customFields, name) ? cellText(customFields[name] ?? null) : '',

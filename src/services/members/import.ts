@@ -9,11 +9,11 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../../database/database.ts';
-import { Prisma } from '../../database/generated/client.ts';
 import { type Fault, parseMember } from '../../domain/member.ts';
 import { type Outcome, refused } from '../../domain/user-error.ts';
 import type { Origin } from '../actor.ts';
 import { write } from '../transaction.ts';
+import { isConflict, isOutOfTime } from './conflicts.ts';
 import { type BatchPlan, type BatchRecord, planBatch, type RejectedLine } from './plan-batch.ts';
 import { readCsv } from './read-csv.ts';
 import { readJsonl } from './read-jsonl.ts';
@@ -151,9 +151,9 @@ function inWords(faults: readonly Fault[]): string {
 // ——— from batches to the database ———
 
 /**
- * What each transaction did; null where the network is gone. Where others keep writing the same members meanwhile, the
- * batch goes in halves: the less there is in one, the less can come between, and a single record finds what was there
- * first.
+ * What each transaction did; null where the network is gone. Where others keep writing the same members meanwhile, or
+ * keep it waiting until its time is up, the batch goes in halves: the less there is in one, the less can come between, the
+ * sooner it is done, and a single record finds what was there first.
  */
 async function* commit(
   database: Database,
@@ -168,7 +168,9 @@ async function* commit(
       return;
     } catch (error) {
       const isLast = attempt === ATTEMPTS_MAX && records.length === 1;
-      if (isLast || !isConflict(error)) throw error;
+      const isSlow = isOutOfTime(error);
+      if (isLast || !(isSlow || isConflict(error))) throw error;
+      if (isSlow && records.length > 1) break;
       await delay(Math.random() * RETRY_MAX_MS * attempt);
     }
   }
@@ -189,28 +191,13 @@ function commitBatch(
     if (!(await beginBatch(prisma, networkId))) return null;
     const plan = planBatch(records, await loadMembers(prisma, networkId, records), format === 'csv');
     await storeMembers(prisma, networkId, plan);
-    const { created, updated, unchanged, rejected } = plan;
-    const details = { created, updated, unchanged, rejected: rejected.length };
+    const { created, updated, unchanged, rejected, changedFields } = plan;
+    const details = { created, updated, unchanged, rejected: rejected.length, changedFields: [...changedFields] };
     const subject = { type: 'Member', id: null } as const;
     // A batch that changed nothing is no change to record.
     if (created + updated > 0) await audit({ networkId, action: 'members.imported', subject, details });
     return plan;
   });
-}
-
-/** unique_violation, serialization_failure, deadlock_detected: somebody else wrote the same members at the same time. */
-const CONFLICTS: ReadonlySet<unknown> = new Set(['23505', '40001', '40P01']);
-
-function isConflict(error: unknown): boolean {
-  if (!(error instanceof Prisma.PrismaClientKnownRequestError)) return false;
-  // P2034 is Prisma's own name of the last two.
-  return error.code === 'P2034' || CONFLICTS.has(sqlState(error));
-}
-
-function sqlState(error: Prisma.PrismaClientKnownRequestError): unknown {
-  const adapterError = error.meta?.['driverAdapterError'];
-  const cause = adapterError instanceof Error ? adapterError.cause : undefined;
-  return typeof cause === 'object' && cause !== null && 'originalCode' in cause ? cause.originalCode : undefined;
 }
 
 /** Below this many changes the planner's idea of the table is still good enough. */

@@ -11,6 +11,7 @@ import {
   type MemberStatus,
   mergeCustomFields,
   type Parsed,
+  REQUIRED,
 } from '../../domain/member.ts';
 import { cellText } from './csv-cell.ts';
 
@@ -30,6 +31,7 @@ export interface StoredMember {
   readonly customFields: Readonly<Record<string, Json>>;
   /** Null: the moment at which it is stored. */
   readonly createdAt: Date | null;
+  readonly lastActiveAt: Date | null;
 }
 
 /** A record of the batch: a member's fields, or why it is rejected. */
@@ -43,6 +45,13 @@ export interface RejectedLine {
   readonly reason: string;
 }
 
+/** What became of one record. `line`: as in the record. */
+export type RecordOutcome = { readonly line: number } & Happened;
+
+type Happened =
+  | { readonly kind: 'created' | 'updated' | 'unchanged'; readonly id: string }
+  | { readonly kind: 'rejected'; readonly reason: string; readonly isConflict: boolean };
+
 export interface BatchPlan {
   readonly inserts: readonly StoredMember[];
   readonly updates: readonly StoredMember[];
@@ -52,6 +61,10 @@ export interface BatchPlan {
   readonly updated: number;
   readonly unchanged: number;
   readonly rejected: readonly RejectedLine[];
+  /** One for each record, in their order. */
+  readonly outcomes: readonly RecordOutcome[];
+  /** The names of the fields that an update changed, of whichever member. */
+  readonly changedFields: readonly string[];
 }
 
 /** `isTextual`: the records come from CSV, where every custom value is a text. */
@@ -77,7 +90,8 @@ class Planner {
   readonly #byEmail = new Map<string, Draft>();
   readonly #byExternalId = new Map<string, Draft>();
   readonly #drafts: Draft[] = [];
-  readonly #rejected: RejectedLine[] = [];
+  readonly #outcomes: RecordOutcome[] = [];
+  readonly #changedFields = new Set<string>();
   #created = 0;
   #updated = 0;
   #unchanged = 0;
@@ -88,9 +102,8 @@ class Planner {
   }
 
   take(record: BatchRecord): void {
-    const { line } = record;
-    const reason = 'fault' in record ? record.fault : this.#apply(record.member);
-    if (reason !== null) this.#rejected.push({ line, reason });
+    const happened = 'fault' in record ? rejected(record.fault, false) : this.#apply(record.member);
+    this.#outcomes.push({ line: record.line, ...happened });
   }
 
   plan(): BatchPlan {
@@ -102,26 +115,38 @@ class Planner {
       created: this.#created,
       updated: this.#updated,
       unchanged: this.#unchanged,
-      rejected: this.#rejected,
+      rejected: this.#outcomes.flatMap((each) =>
+        each.kind === 'rejected' ? [{ line: each.line, reason: each.reason }] : [],
+      ),
+      outcomes: this.#outcomes,
+      changedFields: [...this.#changedFields].sort(),
     };
   }
 
-  /** Why the record is rejected, or null. */
-  #apply(fields: MemberFields): string | null {
+  #apply(fields: MemberFields): Happened {
     const match = this.#match(fields);
-    if ('reason' in match) return match.reason;
+    if ('reason' in match) return rejected(match.reason, true);
     const draft = match.value;
     const member = draft === null ? newMember(fields) : changedMember(draft.member, fields, this.#isTextual);
-    if ('reason' in member) return `customFields: ${member.reason}`;
-    if (draft === null) this.#create(member.value);
-    else if (isDeepStrictEqual(draft.member, member.value)) this.#unchanged += 1;
-    else this.#update(draft, member.value);
-    return null;
+    if ('reason' in member) return rejected(member.reason, false);
+    const { id } = member.value;
+    if (draft === null) {
+      this.#create(member.value);
+      return { kind: 'created', id };
+    }
+    const changed = changedFields(draft.member, member.value);
+    if (changed.length === 0) {
+      this.#unchanged += 1;
+      return { kind: 'unchanged', id };
+    }
+    for (const field of changed) this.#changedFields.add(field);
+    this.#update(draft, member.value);
+    return { kind: 'updated', id };
   }
 
   /** The member that a record is about: by externalId, else by address; null for a new one. */
   #match({ externalId, emailFolded }: MemberFields): Parsed<Draft | null> {
-    const byEmail = this.#byEmail.get(emailFolded) ?? null;
+    const byEmail = emailFolded === undefined ? null : (this.#byEmail.get(emailFolded) ?? null);
     if (typeof externalId !== 'string') return { value: byEmail };
     const byExternalId = this.#byExternalId.get(externalId) ?? null;
     if (byExternalId === null) {
@@ -157,16 +182,30 @@ class Planner {
   }
 }
 
+function rejected(reason: string, isConflict: boolean): Happened {
+  return { kind: 'rejected', reason, isConflict };
+}
+
+/** The names of the fields that differ, as callers know them. */
+export function changedFields(before: StoredMember, after: StoredMember): string[] {
+  const names = Object.keys(after) as (keyof StoredMember)[];
+  return names.filter((name) => !name.endsWith('Folded') && !isDeepStrictEqual(before[name], after[name]));
+}
+
+/** The reason names the field. */
 function newMember(fields: MemberFields): Parsed<StoredMember> {
-  const customFields = mergeCustomFields({}, fields.customFields);
+  const { email, emailFolded, name, nameFolded } = fields;
+  if (email === undefined || emailFolded === undefined) return { reason: `email: ${REQUIRED} of a new member` };
+  if (name === undefined || nameFolded === undefined) return { reason: `name: ${REQUIRED} of a new member` };
+  const customFields = merged({}, fields.customFields);
   if ('reason' in customFields) return customFields;
   return {
     value: {
       id: newUuid(),
-      email: fields.email,
-      emailFolded: fields.emailFolded,
-      name: fields.name,
-      nameFolded: fields.nameFolded,
+      email,
+      emailFolded,
+      name,
+      nameFolded,
       externalId: fields.externalId ?? null,
       role: fields.role ?? 'MEMBER',
       status: fields.status ?? 'ACTIVE',
@@ -175,23 +214,24 @@ function newMember(fields: MemberFields): Parsed<StoredMember> {
       tags: fields.tags ?? [],
       customFields: customFields.value,
       createdAt: fields.createdAt ?? null,
+      lastActiveAt: fields.lastActiveAt ?? null,
     },
   };
 }
 
-function changedMember(member: StoredMember, fields: MemberFields, isTextual: boolean): Parsed<StoredMember> {
+/** The reason names the field. */
+export function changedMember(member: StoredMember, fields: MemberFields, isTextual: boolean): Parsed<StoredMember> {
   const given = isTextual ? withoutSameText(member.customFields, fields.customFields) : fields.customFields;
-  const customFields =
-    given.size === 0 ? { value: member.customFields } : mergeCustomFields(member.customFields, given);
+  const customFields = given.size === 0 ? { value: member.customFields } : merged(member.customFields, given);
   if ('reason' in customFields) return customFields;
-  const { externalId, avatarUrl, location } = fields;
+  const { externalId, avatarUrl, location, lastActiveAt } = fields;
   return {
     value: {
       id: member.id,
-      email: fields.email,
-      emailFolded: fields.emailFolded,
-      name: fields.name,
-      nameFolded: fields.nameFolded,
+      email: fields.email ?? member.email,
+      emailFolded: fields.emailFolded ?? member.emailFolded,
+      name: fields.name ?? member.name,
+      nameFolded: fields.nameFolded ?? member.nameFolded,
       externalId: externalId === undefined ? member.externalId : externalId,
       role: fields.role ?? member.role,
       status: fields.status ?? member.status,
@@ -200,8 +240,17 @@ function changedMember(member: StoredMember, fields: MemberFields, isTextual: bo
       tags: fields.tags ?? member.tags,
       customFields: customFields.value,
       createdAt: fields.createdAt ?? member.createdAt,
+      lastActiveAt: lastActiveAt === undefined ? member.lastActiveAt : lastActiveAt,
     },
   };
+}
+
+function merged(
+  existing: StoredMember['customFields'],
+  given: MemberFields['customFields'],
+): Parsed<StoredMember['customFields']> {
+  const customFields = mergeCustomFields(existing, given);
+  return 'reason' in customFields ? { reason: `customFields: ${customFields.reason}` } : customFields;
 }
 
 /** A number that comes back from CSV as the text that it was exported as stays a number. */
