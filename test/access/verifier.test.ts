@@ -38,7 +38,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   own = await makeNetwork(database);
-  verifier = new Verifier({ pool });
+  verifier = new Verifier({ pool }, () => undefined);
   queries = 0;
 });
 
@@ -49,7 +49,7 @@ const statuses = (verifications: readonly Verification[]) => [...new Set(verific
 
 describe('lookups of concurrent requests share a query', () => {
   test('2,000 of one token', async () => {
-    const found = await Promise.all(times(2_000, () => verifier.verify(bearer(own.token))));
+    const found = await Promise.all(times(2_000, () => verifier.verify(bearer(own.token), null)));
     expect(statuses(found)).toEqual(['valid']);
     expect(queries).toBeLessThanOrEqual(4); // of 500 each
   });
@@ -64,7 +64,7 @@ describe('lookups of concurrent requests share a query', () => {
       bearer(mistyped(stranger)),
       undefined,
     ];
-    const found = await Promise.all(headers.map((header) => verifier.verify(header)));
+    const found = await Promise.all(headers.map((header) => verifier.verify(header, null)));
     expect(queries).toBe(1);
     keys.forEach(({ apiKey }, index) => {
       const verification = found[index];
@@ -78,10 +78,10 @@ describe('lookups of concurrent requests share a query', () => {
     const lock = await hold(database.pool, 'LOCK TABLE secrets');
     const under: Promise<Verification>[] = [];
     for (let lookup = 1; lookup <= 2; lookup += 1) {
-      under.push(verifier.verify(bearer(own.token)));
+      under.push(verifier.verify(bearer(own.token), null));
       await lock.untilAwaited(lookup);
     }
-    const waiting = times(400, () => verifier.verify(bearer(own.token)));
+    const waiting = times(400, () => verifier.verify(bearer(own.token), null));
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(queries).toBe(2);
     await lock.release();
@@ -91,7 +91,7 @@ describe('lookups of concurrent requests share a query', () => {
 });
 
 describe('nothing is kept: each change is seen at the very next request', () => {
-  const verify = () => verifier.verify(bearer(own.token));
+  const verify = () => verifier.verify(bearer(own.token), null);
   const change = (sql: string, id: string) => database.pool.query(sql, [id]);
 
   test('one after the other, each asks again', async () => {
@@ -104,7 +104,8 @@ describe('nothing is kept: each change is seen at the very next request', () => 
   test('a key that is revoked', async () => {
     expect(await verify()).toMatchObject({ status: 'valid' });
     await revokeApiKey(database, COMMAND_LINE, own.network.id, own.apiKey.id);
-    expect(await verify()).toEqual({ status: 'revoked', at: expect.any(Date) });
+    const { id: keyId, networkId } = own.apiKey;
+    expect(await verify()).toEqual({ status: 'revoked', at: expect.any(Date), key: { keyId, networkId } });
   });
 
   test.for<[string, string, (own: TestNetwork) => string, object]>([
@@ -189,34 +190,34 @@ describe('no query is made', () => {
       bearer(mistyped(own.token)),
       bearer(own.token.slice(0, -1)),
     ];
-    const found = await Promise.all(headers.map((header) => verifier.verify(header)));
+    const found = await Promise.all(headers.map((header) => verifier.verify(header, null)));
     expect(statuses(found).sort()).toEqual(['malformed', 'missing']);
     expect(queries).toBe(0);
   });
 
   test('for a token that was just found unknown, and it is for any other', async () => {
     const stranger = bearer(mintToken('LIVE'));
-    expect(await verifier.verify(stranger)).toEqual({ status: 'unknown' });
+    expect(await verifier.verify(stranger, null)).toEqual({ status: 'unknown' });
     expect(queries).toBe(1);
-    expect(statuses(await Promise.all(times(100, () => verifier.verify(stranger))))).toEqual(['unknown']);
+    expect(statuses(await Promise.all(times(100, () => verifier.verify(stranger, null))))).toEqual(['unknown']);
     expect(queries).toBe(1);
-    await verifier.verify(bearer(mintToken('LIVE')));
+    await verifier.verify(bearer(mintToken('LIVE')), null);
     expect(queries).toBe(2);
   });
 });
 
 test('a database that is out of reach rejects all that wait, and verification goes on once it is back', async () => {
-  expect(await verifier.verify(bearer(own.token))).toMatchObject({ status: 'valid' });
+  expect(await verifier.verify(bearer(own.token), null)).toMatchObject({ status: 'valid' });
   await cable.pull();
   const stranger = bearer(mintToken('LIVE'));
   for (let time = 0; time < 3; time += 1) {
-    const found = await Promise.allSettled(times(10, () => verifier.verify(stranger)));
+    const found = await Promise.allSettled(times(10, () => verifier.verify(stranger, null)));
     expect([...new Set(found.map(({ status }) => status))]).toEqual(['rejected']);
   }
   await cable.plugIn();
-  expect(await verifier.verify(bearer(own.token))).toMatchObject({ status: 'valid' });
+  expect(await verifier.verify(bearer(own.token), null)).toMatchObject({ status: 'valid' });
   // It was not found unknown while nobody could look.
   queries = 0;
-  expect(await verifier.verify(stranger)).toEqual({ status: 'unknown' });
+  expect(await verifier.verify(stranger, null)).toEqual({ status: 'unknown' });
   expect(queries).toBe(1);
 });
