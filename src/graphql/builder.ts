@@ -15,7 +15,7 @@ interface Types {
   Scalars: {
     ID: { Input: string; Output: string };
     DateTime: { Input: Date; Output: Date };
-    JSON: { Input: never; Output: unknown };
+    JSON: { Input: unknown; Output: unknown };
   };
 }
 
@@ -49,6 +49,9 @@ export const builder = new SchemaBuilder<Types>({
 
 builder.addScalarType('DateTime', DateTime);
 builder.addScalarType('JSON', Json);
+
+/** What the fields of an object type are made with, for functions that make one of them for several types. */
+export type ObjectFields<Parent> = PothosSchemaTypes.ObjectFieldBuilder<typeof builder.$inferSchemaTypes, Parent>;
 
 export function isIdType(name: string): name is IdType {
   return Object.hasOwn(ID_PREFIXES, name);

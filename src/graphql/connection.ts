@@ -33,10 +33,13 @@ export interface ListSpec<Row extends KeysetRow> {
 export class Connection<Row extends KeysetRow> {
   readonly edges: readonly Edge<Row>[];
   readonly pageInfo: PageInfo;
+  /** How many rows the whole list has: a query of its own. */
+  readonly count: () => Promise<number>;
 
-  constructor(edges: readonly Edge<Row>[], pageInfo: PageInfo) {
+  constructor(edges: readonly Edge<Row>[], pageInfo: PageInfo, count: () => Promise<number>) {
     this.edges = edges;
     this.pageInfo = pageInfo;
+    this.count = count;
   }
 
   get nodes(): readonly Row[] {
@@ -113,6 +116,7 @@ export async function connect<Row extends KeysetRow>(
         return after === null ? false : exists({ after: null, before: after });
       },
     },
+    () => reads.count(spec.table, conditions),
   );
 }
 
@@ -122,12 +126,13 @@ interface Counts {
 }
 
 function counts(args: PageArgs): Counts {
-  const first = count(args.first, 'first');
-  const last = count(args.last, 'last');
+  const first = pageCount(args.first, 'first');
+  const last = pageCount(args.last, 'last');
   return first === null && last === null ? { first: PAGE_DEFAULT, last } : { first, last };
 }
 
-function count(value: number | null | undefined, field: string): number | null {
+/** Null where none is given. Throws BAD_USER_INPUT outside the bounds. */
+export function pageCount(value: number | null | undefined, field: string): number | null {
   if (value === null || value === undefined) return null;
   if (value >= 1 && value <= PAGE_MAX) return value;
   throw badInput(`\`${field}\` must be from 1 to ${PAGE_MAX}, not ${value}`, field);

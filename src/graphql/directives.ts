@@ -1,19 +1,74 @@
 /**
- * The declarations that a schema element can carry. They stand once, on the element; the printed schema, the check
- * before execution and shield's rules are all read from there.
+ * The declarations that a schema element can carry. They stand once, on the element; the printed schema, the checks
+ * before execution, shield's rules and the limits are all read from there. Costs and list sizes are those of the GraphQL
+ * cost directives specification (https://ibm.github.io/graphql-specs/cost-spec.html).
  */
-import { DirectiveLocation, GraphQLDirective, type GraphQLEnumType, GraphQLList, GraphQLNonNull } from 'graphql';
+import {
+  DirectiveLocation,
+  GraphQLDirective,
+  type GraphQLEnumType,
+  GraphQLInt,
+  GraphQLList,
+  GraphQLNonNull,
+  type GraphQLSchema,
+  GraphQLString,
+} from 'graphql';
 import { isScope, type Scope } from '../domain/scope.ts';
 
+/** The `extensions` of a schema element. */
+export type Declaration = { readonly directives: Readonly<Record<string, object>> };
+
+/** The `extensions` of an element that carries several declarations. */
+export function declare(...declarations: readonly Declaration[]): Declaration {
+  return { directives: Object.assign({}, ...declarations.map(({ directives }) => directives)) };
+}
+
 /** The `extensions` of a field that any valid token may use. */
-export const AUTHENTICATED = { directives: { authenticated: {} } };
+export const AUTHENTICATED: Declaration = { directives: { authenticated: {} } };
 
 /** The `extensions` of an element that needs scopes. */
-export function requiresScopes(...scopes: readonly Scope[]) {
+export function requiresScopes(...scopes: readonly Scope[]): Declaration {
   return { directives: { requiresScopes: { scopes } } };
 }
 
+/** Points: of a field each time it runs, of an object each time a field gives it and declares none. */
+export function cost(weight: number): Declaration {
+  return { directives: { cost: { weight: String(weight) } } };
+}
+
+/** Points of a change: a transaction, its checks and its audit event. */
+export const WRITE_POINTS = 10;
+
+export interface ListSize {
+  /** How many there are where no argument says so. */
+  readonly assumedSize: number;
+  /**
+   * Arguments, or fields of an input object such as `input.ids`, that say how many: a number, or a list by its length. Of
+   * several the largest counts.
+   */
+  readonly slicingArguments?: readonly string[];
+  /** The fields below that hold them; absent: the field itself is the list. */
+  readonly sizedFields?: readonly string[];
+}
+
+export function listSize(size: ListSize): Declaration {
+  return { directives: { listSize: size } };
+}
+
+export interface RateLimit {
+  /** Uses in any 60 seconds, a key, on STANDARD. */
+  readonly max: number;
+}
+
+export function rateLimit(max: number): Declaration {
+  return { directives: { rateLimit: { max } } };
+}
+
 export function directiveDefinitions(scopeEnum: GraphQLEnumType): GraphQLDirective[] {
+  return [...accessDirectives(scopeEnum), ...costDirectives(), rateLimitDirective()];
+}
+
+function accessDirectives(scopeEnum: GraphQLEnumType): GraphQLDirective[] {
   return [
     new GraphQLDirective({
       name: 'requiresScopes',
@@ -36,6 +91,45 @@ export function directiveDefinitions(scopeEnum: GraphQLEnumType): GraphQLDirecti
   ];
 }
 
+const STRINGS = new GraphQLList(new GraphQLNonNull(GraphQLString));
+
+function costDirectives(): GraphQLDirective[] {
+  return [
+    new GraphQLDirective({
+      name: 'cost',
+      description:
+        'Points that a field costs each time it runs, or an object each time a field gives it. Without it an object ' +
+        'costs 1, and a value nothing.',
+      locations: [DirectiveLocation.FIELD_DEFINITION, DirectiveLocation.OBJECT],
+      args: { weight: { type: new GraphQLNonNull(GraphQLString) } },
+    }),
+    new GraphQLDirective({
+      name: 'listSize',
+      description:
+        'How many objects a list is taken to hold before it is read: as many as the largest of these arguments says (or ' +
+        'fields of an input object, such as `input.ids`), ' +
+        'else `assumedSize`. The list is the field itself, or the `sizedFields` below it.',
+      locations: [DirectiveLocation.FIELD_DEFINITION],
+      args: {
+        assumedSize: { type: GraphQLInt },
+        slicingArguments: { type: STRINGS },
+        sizedFields: { type: STRINGS },
+      },
+    }),
+  ];
+}
+
+function rateLimitDirective(): GraphQLDirective {
+  return new GraphQLDirective({
+    name: 'rateLimit',
+    description:
+      'A limit of its own, beside those of all requests: so many uses by one key in any 60 seconds on the STANDARD ' +
+      'plan; on another, in proportion to its requests a minute. Aliases count.',
+    locations: [DirectiveLocation.FIELD_DEFINITION],
+    args: { max: { type: new GraphQLNonNull(GraphQLInt) } },
+  });
+}
+
 /** A schema element, as far as its declarations go. */
 export interface Declared {
   readonly extensions?: Readonly<Record<string, unknown>> | null | undefined;
@@ -43,10 +137,40 @@ export interface Declared {
 
 /** The scopes that an element declares; null where it declares neither scopes nor `@authenticated`. */
 export function declaredScopes(element: Declared): readonly Scope[] | null {
+  const scopes = argumentsOf(element, 'requiresScopes');
+  if (scopes !== null) return scopesIn(scopes);
+  return argumentsOf(element, 'authenticated') === null ? null : [];
+}
+
+/** Points; null where it declares none. */
+export function declaredCost(element: Declared): number | null {
+  const args = argumentsOf(element, 'cost');
+  return args === null ? null : Number((args as { readonly weight: string }).weight);
+}
+
+export function declaredListSize(element: Declared): ListSize | null {
+  return argumentsOf(element, 'listSize') as ListSize | null;
+}
+
+export function declaredRateLimit(element: Declared): RateLimit | null {
+  return argumentsOf(element, 'rateLimit') as RateLimit | null;
+}
+
+/** The root fields that declare a limit, by `Type.field`, with their number on STANDARD. */
+export function limitedFields(schema: GraphQLSchema): { readonly field: string; readonly max: number }[] {
+  const roots = [schema.getQueryType(), schema.getMutationType()];
+  return roots.flatMap((root) =>
+    Object.values(root?.getFields() ?? {}).flatMap((field) => {
+      const limit = declaredRateLimit(field);
+      return limit === null ? [] : [{ field: `${root?.name}.${field.name}`, max: limit.max }];
+    }),
+  );
+}
+
+function argumentsOf(element: Declared, directive: string): object | null {
   const directives = element.extensions?.['directives'];
   if (typeof directives !== 'object' || directives === null) return null;
-  if ('requiresScopes' in directives) return scopesIn(directives.requiresScopes);
-  return 'authenticated' in directives ? [] : null;
+  return (directives as Declaration['directives'])[directive] ?? null;
 }
 
 function scopesIn(args: unknown): readonly Scope[] {

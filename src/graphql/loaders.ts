@@ -1,30 +1,85 @@
 /** Related objects by id, one query a type and level, within one request and one network. Keys are UUIDs. */
 import DataLoader from 'dataloader';
-import type { Admin, ApiKey, Member, Network } from '../database/generated/client.ts';
+import type { Admin, AuditEvent, Member, Network } from '../database/generated/client.ts';
 import type { NetworkReads } from '../database/network-reads.ts';
+import type { PreviousSecret } from '../database/previous-secrets.ts';
+import { API_KEYS, type KeyRow } from '../database/tables.ts';
+import { GatehouseError } from '../domain/errors.ts';
+import { bucketsIn, type UsageFigures, type UsageRange } from '../domain/usage.ts';
 
 const BATCH_MAX_IDS = 1_000;
+/** Buckets of usage that one request is shown, all its keys and fields together. */
+const USAGE_BUCKETS_A_REQUEST_MAX = 20_000;
 
 export class Loaders {
   readonly network: DataLoader<string, Network | null>;
   readonly admin: DataLoader<string, Admin | null>;
-  readonly apiKey: DataLoader<string, ApiKey | null>;
+  readonly apiKey: DataLoader<string, KeyRow | null>;
+  /** By the key's id: its secret that lives on from a rotation. */
+  readonly previousSecret: DataLoader<string, PreviousSecret | null>;
   readonly member: DataLoader<string, Member | null>;
+  readonly auditEvent: DataLoader<string, AuditEvent | null>;
+  readonly #reads: NetworkReads;
+  readonly #usage = new Map<string, DataLoader<string, readonly UsageEntry[]>>();
+  #usageBuckets = 0;
 
   constructor(reads: NetworkReads) {
+    this.#reads = reads;
     this.network = byId((where) => reads.prisma.network.findMany({ where }));
     this.admin = byId((where) => reads.prisma.admin.findMany({ where }));
-    this.apiKey = byId((where) => reads.prisma.apiKey.findMany({ where }));
+    this.apiKey = byId(({ id }) => reads.byIds<KeyRow>(API_KEYS, id.in));
+    this.previousSecret = by('keyId', (ids) => reads.previousSecrets(ids));
     this.member = byId((where) => reads.prisma.member.findMany({ where }));
+    this.auditEvent = byId((where) => reads.prisma.auditEvent.findMany({ where }));
+  }
+
+  /**
+   * The usage of a key, or of the network as a whole (null): one query for any number of keys, for each range that the
+   * request asks for. Buckets without a request are left out.
+   */
+  async usage(range: UsageRange, keyId: string | null): Promise<readonly UsageEntry[]> {
+    this.#usageBuckets += bucketsIn(range);
+    if (this.#usageBuckets > USAGE_BUCKETS_A_REQUEST_MAX) {
+      const message = `Query asks for the usage of more than ${USAGE_BUCKETS_A_REQUEST_MAX} buckets: fewer keys, or longer buckets, will do`;
+      throw new GatehouseError('QUERY_TOO_EXPENSIVE', message, {
+        extensions: { bound: USAGE_BUCKETS_A_REQUEST_MAX },
+      });
+    }
+    const name = `${keyId === null ? 'network' : 'keys'} ${range.bucket} ${range.since.getTime()} ${range.until.getTime()}`;
+    const loader = this.#usage.get(name) ?? this.#usageLoader(range);
+    this.#usage.set(name, loader);
+    return loader.load(keyId ?? WHOLE_NETWORK);
+  }
+
+  #usageLoader(range: UsageRange): DataLoader<string, readonly UsageEntry[]> {
+    return new DataLoader(
+      async (keyIds) => {
+        const rows = await this.#reads.usage(range, keyIds[0] === WHOLE_NETWORK ? null : keyIds);
+        const entries = Map.groupBy(rows, (row) => row.keyId ?? WHOLE_NETWORK);
+        return keyIds.map((keyId) => entries.get(keyId) ?? []);
+      },
+      { maxBatchSize: BATCH_MAX_IDS },
+    );
   }
 }
+
+const WHOLE_NETWORK = 'network';
+
+export type UsageEntry = UsageFigures & { readonly startsAt: Date };
 
 function byId<Row extends { id: string }>(
   find: (where: { id: { in: string[] } }) => Promise<Row[]>,
 ): DataLoader<string, Row | null> {
+  return by('id', (ids) => find({ id: { in: [...ids] } }));
+}
+
+function by<Property extends string, Row extends Readonly<Record<Property, string>>>(
+  property: Property,
+  find: (ids: readonly string[]) => Promise<Row[]>,
+): DataLoader<string, Row | null> {
   return new DataLoader(
     async (ids) => {
-      const rows = new Map((await find({ id: { in: [...ids] } })).map((row) => [row.id, row]));
+      const rows = new Map((await find(ids)).map((row): [string, Row] => [row[property], row]));
       return ids.map((id) => rows.get(id) ?? null);
     },
     { maxBatchSize: BATCH_MAX_IDS },

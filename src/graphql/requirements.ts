@@ -5,7 +5,7 @@
  */
 import {
   type ArgumentNode,
-  type ASTNode,
+  type DefinitionNode,
   type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
@@ -19,20 +19,16 @@ import {
   Kind,
   type OperationDefinitionNode,
   TypeInfo,
-  type ValueNode,
-  valueFromASTUntyped,
   visit,
   visitWithTypeInfo,
 } from 'graphql';
 import type { Scope } from '../domain/scope.ts';
 import { declaredScopes } from './directives.ts';
-
-type Variables = Readonly<Record<string, unknown>>;
-type Test = (variables: Variables) => boolean;
+import { type Condition, conditionsOf, type Variables, valueIn, withDefaults } from './variables.ts';
 
 /** Scopes needed, or a fragment spread, where every test holds. */
 interface Item {
-  readonly tests: readonly Test[];
+  readonly tests: readonly Condition[];
   readonly needs: (variables: Variables, found: Set<Scope>) => void;
   readonly fragment: string | null;
 }
@@ -85,7 +81,7 @@ export class Requirements {
   #collect(definition: Definition): readonly Item[] {
     const typeInfo = new TypeInfo(this.#schema);
     const items: Item[] = [];
-    const tests: (readonly Test[])[] = [];
+    const tests: (readonly Condition[])[] = [];
     const add = (needs: Item['needs'], fragment: string | null = null) =>
       items.push({ tests: tests.flat(), needs, fragment });
     visit(
@@ -93,7 +89,7 @@ export class Requirements {
       visitWithTypeInfo(typeInfo, {
         enter: (node) => {
           if (node.kind === Kind.FIELD || node.kind === Kind.INLINE_FRAGMENT || node.kind === Kind.FRAGMENT_SPREAD) {
-            tests.push(testsOf(node));
+            tests.push(conditionsOf(node));
           }
           if (node.kind === Kind.FRAGMENT_SPREAD) add(nothing, node.name.value);
           if (node.kind === Kind.FIELD) for (const needs of this.#fieldNeeds(node, typeInfo)) add(needs);
@@ -129,7 +125,7 @@ export class Requirements {
     if (scopes.length === 0 && !this.#holdsScopes(definition.type)) return [];
     return [
       (variables, found) => {
-        const value = resolve(argument.value, variables);
+        const value = valueIn(argument.value, variables);
         if (value === null || value === undefined) return;
         addAll(found, scopes);
         this.#valueNeeds(value, definition.type, found, 0);
@@ -172,7 +168,8 @@ export class Requirements {
   }
 }
 
-function fragmentsOf(definitions: Iterable<Definition>): Map<string, FragmentDefinitionNode> {
+/** By name. */
+export function fragmentsOf(definitions: Iterable<DefinitionNode>): Map<string, FragmentDefinitionNode> {
   const fragments = new Map<string, FragmentDefinitionNode>();
   for (const definition of definitions) {
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
@@ -186,31 +183,4 @@ function nothing(): void {
 
 function addAll(found: Set<Scope>, scopes: readonly Scope[]): void {
   for (const scope of scopes) found.add(scope);
-}
-
-/** `@skip` and `@include` of a selection. */
-function testsOf(node: Extract<ASTNode, { readonly directives?: readonly unknown[] }>): readonly Test[] {
-  const tests: Test[] = [];
-  for (const directive of ('directives' in node ? node.directives : undefined) ?? []) {
-    const name = directive.name.value;
-    const condition = directive.arguments?.find((argument) => argument.name.value === 'if')?.value;
-    if (condition === undefined || (name !== 'skip' && name !== 'include')) continue;
-    tests.push((variables) => (resolve(condition, variables) === true) === (name === 'include'));
-  }
-  return tests;
-}
-
-function resolve(value: ValueNode, variables: Variables): unknown {
-  if (value.kind === Kind.VARIABLE) return variables[value.name.value];
-  return valueFromASTUntyped(value, variables);
-}
-
-/** Without a prototype: a variable that is called `toString` is not given because every object has one. */
-function withDefaults(operation: OperationDefinitionNode, variables: Variables): Variables {
-  const values: Record<string, unknown> = Object.assign(Object.create(null), variables);
-  for (const { variable, defaultValue } of operation.variableDefinitions ?? []) {
-    const name = variable.name.value;
-    if (values[name] === undefined && defaultValue !== undefined) values[name] = valueFromASTUntyped(defaultValue);
-  }
-  return values;
 }

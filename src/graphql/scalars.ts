@@ -1,5 +1,5 @@
 /** The scalars that GraphQL has not: a moment, and any JSON. */
-import { GraphQLError, GraphQLScalarType, Kind } from 'graphql';
+import { GraphQLError, GraphQLScalarType, Kind, valueFromASTUntyped } from 'graphql';
 
 // RFC 3339, 5.6, with T and zone; a leap second and more than milliseconds are not kept.
 const RFC_3339 = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
@@ -40,10 +40,6 @@ export const Json = new GraphQLScalarType<unknown, unknown>({
   name: 'JSON',
   description: 'Any JSON value.',
   serialize: (value) => value,
-  parseValue() {
-    throw new GraphQLError('JSON is never input here');
-  },
-  parseLiteral() {
-    throw new GraphQLError('JSON is never input here');
-  },
+  parseValue: (value) => value,
+  parseLiteral: (node, variables) => valueFromASTUntyped(node, variables),
 });

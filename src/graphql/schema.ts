@@ -1,14 +1,25 @@
 /** The schema: the types, the directives they are declared with, and a check that nothing at the root is undeclared. */
 import { printSchemaWithDirectives } from '@graphql-tools/utils';
-import { GraphQLEnumType, GraphQLSchema, isInterfaceType, lexicographicSortSchema } from 'graphql';
+import { GraphQLEnumType, GraphQLSchema, isInterfaceType, isObjectType, lexicographicSortSchema } from 'graphql';
 import { toId } from '../domain/id.ts';
 import { builder, isIdType } from './builder.ts';
-import { declaredScopes, directiveDefinitions } from './directives.ts';
+import { undeclaredSizes } from './cost.ts';
+import { declaredRateLimit, declaredScopes, directiveDefinitions } from './directives.ts';
+import { tellRefusedAttempts } from './refused-attempts.ts';
 import './types/admin.ts';
 import './types/api-key.ts';
+import './types/api-key-mutations.ts';
+import './types/api-key-revocations.ts';
+import './types/api-keys.ts';
+import './types/audit-event.ts';
 import './types/member.ts';
+import './types/member-change.ts';
+import './types/member-writes.ts';
 import './types/network.ts';
 import './types/node.ts';
+import './types/rate-limit.ts';
+import './types/refusals.ts';
+import './types/usage.ts';
 import './types/viewer.ts';
 
 builder.queryType({ description: 'What can be read. Every field says which scopes it needs.' });
@@ -22,7 +33,9 @@ export function buildSchema(): GraphQLSchema {
   const config = built.toConfig();
   const schema = new GraphQLSchema({ ...config, directives: [...config.directives, ...directiveDefinitions(scope)] });
   refuseUndeclared(schema);
+  refuseUnsized(schema);
   resolveIdsAtOnce(schema);
+  tellRefusedAttempts(schema);
   return schema;
 }
 
@@ -58,4 +71,17 @@ export function refuseUndeclared(schema: GraphQLSchema): void {
       `These root fields declare neither @requiresScopes nor @authenticated: ${undeclared.join(', ')}`,
     );
   }
+}
+
+/** Throws where nobody could say what a list costs, and where a limit stands on a field that no rule guards. */
+export function refuseUnsized(schema: GraphQLSchema): void {
+  const unsized = undeclaredSizes(schema);
+  if (unsized.length > 0) throw new TypeError(`These lists declare no @listSize: ${unsized.join(', ')}`);
+  const roots = new Set<unknown>([schema.getQueryType(), schema.getMutationType()]);
+  const unguarded = Object.values(schema.getTypeMap())
+    .filter((type) => isObjectType(type) && !roots.has(type))
+    .flatMap((type) => Object.values(isObjectType(type) ? type.getFields() : {}).map((field) => ({ type, field })))
+    .filter(({ field }) => declaredRateLimit(field) !== null)
+    .map(({ type, field }) => `${type.name}.${field.name}`);
+  if (unguarded.length > 0) throw new TypeError(`@rateLimit is for root fields alone: ${unguarded.join(', ')}`);
 }

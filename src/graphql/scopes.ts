@@ -3,22 +3,18 @@
  * graphql-shield stands behind it on every root field and denies by default: were a way past the first check found, no
  * root field would answer.
  */
-import { createRequire } from 'node:module';
-import util from 'node:util';
 import { defaultFieldResolver, type GraphQLField, type GraphQLSchema } from 'graphql';
 import type { IMiddlewareFieldMap } from 'graphql-middleware';
 import type { GatehouseError } from '../domain/errors.ts';
 import type { Scope } from '../domain/scope.ts';
 import { forbidden } from '../domain/verification.ts';
 import type { Context } from './context.ts';
-import { declaredScopes } from './directives.ts';
+import { declaredRateLimit, declaredScopes } from './directives.ts';
+import { rateLimitRule } from './rate-limits.ts';
+import { requireShielded } from './shield-loader.ts';
 
-// graphql-shield asks for util.isUndefined, which Node 23 removed; its CommonJS build reads it when it is loaded, so
-// it is put back first (TRAPS: shield 7.6.5).
-Object.assign(util, { isUndefined: (value: unknown) => value === undefined });
-const require = createRequire(import.meta.url);
-const { shield, rule, deny } = require('graphql-shield') as typeof import('graphql-shield');
-const { applyMiddleware } = require('graphql-middleware') as typeof import('graphql-middleware');
+const { shield, rule, deny, chain } = requireShielded('graphql-shield') as typeof import('graphql-shield');
+const { applyMiddleware } = requireShielded('graphql-middleware') as typeof import('graphql-middleware');
 
 /** Null where the caller holds every scope; else the refusal that names all it lacks. */
 export function refusalFor(needed: ReadonlySet<Scope>, held: ReadonlySet<Scope>): GatehouseError | null {
@@ -38,7 +34,7 @@ export function shieldRoots(schema: GraphQLSchema, onBug: (error: unknown) => vo
     roots.map((root) => [
       root.name,
       Object.fromEntries(
-        Object.values(root.getFields()).map((field) => [field.name, ruleFor(root.name, field, onBug)]),
+        Object.values(root.getFields()).map((field) => [field.name, rulesFor(root.name, field, onBug)]),
       ),
     ]),
   );
@@ -52,7 +48,13 @@ export function shieldRoots(schema: GraphQLSchema, onBug: (error: unknown) => vo
   return applyMiddleware(schema, onRoots);
 }
 
-function ruleFor(type: string, field: GraphQLField<unknown, unknown>, onBug: (error: unknown) => void) {
+function rulesFor(type: string, field: GraphQLField<unknown, unknown>, onBug: (error: unknown) => void) {
+  const scopes = scopeRule(type, field, onBug);
+  const limit = declaredRateLimit(field);
+  return limit === null ? scopes : chain(scopes, rateLimitRule(`${type}.${field.name}`, limit.max));
+}
+
+function scopeRule(type: string, field: GraphQLField<unknown, unknown>, onBug: (error: unknown) => void) {
   const scopes = declaredScopes(field);
   if (scopes === null) return deny;
   const needed = new Set(scopes);

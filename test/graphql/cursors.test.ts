@@ -128,7 +128,28 @@ describe('is refused', () => {
   test.for([
     ['another order', {}, { orderBy: { field: 'NAME' } }],
     ['another order with as many values', { orderBy: { field: 'NAME' } }, { orderBy: { field: 'CREATED_AT' } }],
+    [
+      'another order whose column may be null',
+      { orderBy: { field: 'LAST_ACTIVE_AT' } },
+      { orderBy: { field: 'UPDATED_AT' } },
+    ],
+    [
+      'an order whose column is not null',
+      { orderBy: { field: 'CREATED_AT' } },
+      { orderBy: { field: 'LAST_ACTIVE_AT' } },
+    ],
     ['the other direction', {}, { orderBy: { direction: 'DESC' } }],
+    [
+      'the other direction, over nulls',
+      { orderBy: { field: 'LAST_ACTIVE_AT' } },
+      { orderBy: { field: 'LAST_ACTIVE_AT', direction: 'DESC' } },
+    ],
+    [
+      'another range',
+      { filter: { createdAt: { from: '2020-01-01T00:00:00Z' } } },
+      { filter: { updatedAt: { from: '2020-01-01T00:00:00Z' } } },
+    ],
+    ['another text', { filter: { nameContains: 'mem' } }, { filter: { nameContains: 'memb' } }],
     ['a filter, without it', { filter: { role: ['MEMBER'] } }, {}],
     ['no filter, with one', {}, { filter: { role: ['MEMBER'] } }],
     ['another filter', { filter: { role: ['MEMBER'] } }, { filter: { status: ['ACTIVE'] } }],

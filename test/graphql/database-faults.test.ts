@@ -58,7 +58,10 @@ describe('a database that is out of reach', () => {
     await cable.pull();
     try {
       expectFault(await suite.call(own.network.token, '{ me { id } }'), UNAVAILABLE);
-      expect(await probe('/readyz')).toEqual([503, { status: 'unavailable', checks: { database: 'unreachable' } }]);
+      expect(await probe('/readyz')).toEqual([
+        503,
+        { status: 'unavailable', checks: { database: 'unreachable', limiter: 'ok' } },
+      ]);
       expect(await probe('/healthz')).toEqual([200, { status: 'ok' }]);
       // What needs no database needs none now.
       expect((await suite.call('nonsense', '{ me { id } }')).status).toBe(401);
@@ -66,7 +69,7 @@ describe('a database that is out of reach', () => {
       await cable.plugIn();
     }
     expect((await suite.call(own.network.token, '{ me { id } }')).status).toBe(200);
-    expect(await probe('/readyz')).toEqual([200, { status: 'ready', checks: { database: 'ok' } }]);
+    expect(await probe('/readyz')).toEqual([200, { status: 'ready', checks: { database: 'ok', limiter: 'ok' } }]);
   });
 
   test.for(WAYS)('or goes while %s is under way: 503', async ([, table, query, status]) => {

@@ -1,5 +1,7 @@
 /** Errors that are the caller's to mend: their code, their status by media type, and nothing twice. */
 import { describe, expect, test } from 'vitest';
+import { expectCharged } from '../support/charges.ts';
+import { replyOf } from '../support/client.ts';
 import { makeNetwork } from '../support/fixtures.ts';
 import { useGateway } from '../support/suite.ts';
 
@@ -12,6 +14,8 @@ interface Wrong {
   readonly body: string;
   readonly code: string;
   readonly message: RegExp;
+  /** What it would have cost, where that was known before it was found wrong. */
+  readonly points?: number;
 }
 
 const FIRST = 'query($first: Int) { members(first: $first) { nodes { id } } }';
@@ -25,19 +29,22 @@ const REQUESTS: Readonly<Record<string, Wrong>> = {
   }),
   'two operations and no name': document('query A { me { id } } query B { me { id } }', 'BAD_USER_INPUT', /operation/),
   'a subscription': document('subscription { me { id } }', 'BAD_USER_INPUT', /subscription/),
-  'a variable of the wrong type': document(FIRST, 'BAD_USER_INPUT', /^Variable "\$first"/, {
-    variables: { first: 'x' },
-  }),
-  'a variable that is missing': document(
-    'query($id: ID!) { apiKey(id: $id) { id } }',
-    'BAD_USER_INPUT',
-    /^Variable "\$id"/,
-  ),
-  'a mutation of two, and a variable that is missing': document(
-    'mutation($i: RevokeApiKeyInput!) { a: revokeApiKey(input: $i) { userErrors { code } } b: revokeApiKey(input: $i) { userErrors { code } } }',
-    'BAD_USER_INPUT',
-    /^Variable "\$i"/,
-  ),
+  'a variable of the wrong type': {
+    ...document(FIRST, 'BAD_USER_INPUT', /^Variable "\$first"/, { variables: { first: 'x' } }),
+    points: 2,
+  },
+  'a variable that is missing': {
+    ...document('query($id: ID!) { apiKey(id: $id) { id } }', 'BAD_USER_INPUT', /^Variable "\$id"/),
+    points: 1,
+  },
+  'a mutation of two, and a variable that is missing': {
+    ...document(
+      'mutation($i: RevokeApiKeyInput!) { a: revokeApiKey(input: $i) { userErrors { code } } b: revokeApiKey(input: $i) { userErrors { code } } }',
+      'BAD_USER_INPUT',
+      /^Variable "\$i"/,
+    ),
+    points: 20,
+  },
 };
 
 /** What is no well-formed request: 400 to everybody. */
@@ -73,24 +80,23 @@ async function ask(body: string, accept: string) {
   const { token } = await makeNetwork(suite.database);
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json', accept };
   const reply = await fetch(`${suite.url}/graphql`, { method: 'POST', headers, body });
-  return {
-    status: reply.status,
-    type: reply.headers.get('content-type'),
-    requestId: reply.headers.get('x-request-id'),
-    text: await reply.text(),
-  };
+  return { ...(await replyOf(reply)), type: reply.headers.get('content-type') };
 }
 
-async function expectRefused({ body, code, message }: Wrong, accept: string, status: number): Promise<void> {
+async function expectRefused(
+  { body, code, message, points = 0 }: Wrong,
+  accept: string,
+  status: number,
+): Promise<void> {
   const reply = await ask(body, accept);
   expect({ status: reply.status, type: reply.type }).toEqual({ status, type: `${accept}; charset=utf-8` });
-  const answer = JSON.parse(reply.text);
-  expect(Object.keys(answer)).toEqual(['errors']);
-  expect(answer.errors).toHaveLength(1);
-  expect(answer.errors[0]).toMatchObject({
+  expect(Object.keys(reply.body)).toEqual(['errors']);
+  expect(reply.body.errors).toHaveLength(1);
+  expect(reply.body.errors?.[0]).toMatchObject({
     message: expect.stringMatching(message),
-    extensions: { code, status: 400, requestId: reply.requestId },
+    extensions: { code, status: 400, requestId: reply.headers.get('x-request-id') },
   });
+  expectCharged(reply, { requested: points, actual: 0 });
 }
 
 describe('a wrong request', () => {
@@ -133,7 +139,6 @@ describe('an argument’s value that is found wrong only when its field is about
       null,
       400,
     ],
-    ['a null in a directive', 'query($x: Boolean = true) { me { id @include(if: $x) } }', null, 400],
   ] as const)('%s', async ([, query, data, status]) => {
     const { token } = await makeNetwork(suite.database);
     const reply = await suite.call(token, query, { variables: { x: null } });
@@ -147,12 +152,26 @@ describe('an argument’s value that is found wrong only when its field is about
   });
 });
 
+test('a null for what @include looks at is refused before anything runs', async () => {
+  const { token } = await makeNetwork(suite.database);
+  const query = 'query($x: Boolean = true) { me { id @include(if: $x) } }';
+  const reply = await suite.call(token, query, { variables: { x: null } });
+  expect(reply.status).toBe(400);
+  expect(reply.body).not.toHaveProperty('data');
+  expect(reply.body.errors).toMatchObject([
+    {
+      message: 'The variable of `@include` must be true or false, not null',
+      extensions: { code: 'BAD_USER_INPUT', field: 'include' },
+    },
+  ]);
+});
+
 test('the same wrong document is refused in the same words every time', async () => {
   for (const query of ['{ me {', '{ you { id } }', '{ me { id(x: 1) } you }']) {
     const bodies: string[] = [];
     for (let time = 0; time < 3; time += 1) {
-      const { requestId, text } = await ask(JSON.stringify({ query }), GRAPHQL);
-      bodies.push(text.replaceAll(String(requestId), 'req'));
+      const { headers, body } = await ask(JSON.stringify({ query }), GRAPHQL);
+      bodies.push(JSON.stringify(body).replaceAll(String(headers.get('x-request-id')), 'req'));
     }
     expect(new Set(bodies).size).toBe(1);
   }

@@ -8,12 +8,14 @@ import { useGateway } from '../support/suite.ts';
 const suite = useGateway();
 const statements = recordStatements();
 
-/** Asks, and gives how many statements that took. */
+/** Asks, and gives how many statements that took. A body that comes late is verified again: that counts once. */
 async function count(token: string, query: string, variables: Record<string, unknown> = {}) {
   statements.length = 0;
   const reply = await suite.call(token, query, { variables });
   expect(reply.body.errors).toBeUndefined();
-  return { data: reply.body.data, statements: statements.length };
+  const verifications = statements.filter((text) => text.includes('FROM secrets')).length;
+  expect(verifications).toBeGreaterThan(0);
+  return { data: reply.body.data, statements: statements.length - verifications + 1 };
 }
 
 describe('besides the one of verification', () => {

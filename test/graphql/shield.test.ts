@@ -1,66 +1,54 @@
 /** graphql-shield, the wall behind the check before execution: here that check is left out. */
 import { graphql as execute, GraphQLObjectType, GraphQLSchema, GraphQLString } from 'graphql';
 import { describe, expect, test } from 'vitest';
-import { NetworkReads } from '../../src/database/network-reads.ts';
-import { CursorSigner } from '../../src/domain/cursor.ts';
 import { GatehouseError } from '../../src/domain/errors.ts';
-import { Keyring } from '../../src/domain/keyring.ts';
-import { planNumbers } from '../../src/domain/plan.ts';
 import { ALL_SCOPES, type Scope } from '../../src/domain/scope.ts';
-import { digestOf } from '../../src/domain/token.ts';
-import type { Principal } from '../../src/domain/verification.ts';
-import { Context } from '../../src/graphql/context.ts';
 import { AUTHENTICATED } from '../../src/graphql/directives.ts';
 import { buildSchema, refuseUndeclared } from '../../src/graphql/schema.ts';
 import { shieldRoots, wrappedFields } from '../../src/graphql/scopes.ts';
-import { CallerServices } from '../../src/services/caller-services.ts';
-import { makeNetwork } from '../support/fixtures.ts';
-import { TEST_SECRET } from '../support/gateway.ts';
+import { makeContext } from '../support/context.ts';
 import { useGateway } from '../support/suite.ts';
 
 const suite = useGateway();
 const bugs: unknown[] = [];
 const schema = shieldRoots(buildSchema(), (bug) => bugs.push(bug));
 
-/** A context as the gateway makes it, of a caller with these scopes. */
-async function contextOf(scopes: Principal['scopes']): Promise<Context> {
-  const { database } = suite;
-  const { admin, apiKey, network, token } = await makeNetwork(database);
-  const principal: Principal = {
-    digest: digestOf(token),
-    keyId: apiKey.id,
-    adminId: admin.id,
-    adminRole: 'OWNER',
-    adminName: admin.name,
-    adminEmail: admin.email,
-    adminCreatedAt: admin.createdAt,
-    networkId: network.id,
-    networkSlug: network.slug,
-    environment: 'LIVE',
-    plan: 'STANDARD',
-    numbers: planNumbers('STANDARD', network),
-    scopes,
-  };
-  return new Context({
-    requestId: 'req_test',
-    principal,
-    reads: new NetworkReads(database, network.id, new AbortController().signal),
-    services: new CallerServices(database, principal, 'req_test'),
-    cursors: new CursorSigner(new Keyring([TEST_SECRET])),
-  });
-}
-
 const ROOTS: readonly (readonly [field: string, scopes: readonly Scope[], query: string])[] = [
   ['Query.me', [], '{ me { id } }'],
   ['Query.node', [], '{ node(id: "x") { id } }'],
   ['Query.nodes', [], '{ nodes(ids: []) { id } }'],
   ['Query.network', ['network:read'], '{ network { slug } }'],
+  ['Query.auditEvents', ['audit:read'], '{ auditEvents { nodes { id } } }'],
+  ['Query.authenticationFailures', ['audit:read'], '{ authenticationFailures { nodes { count } } }'],
+  ['Query.refusedAttempts', ['audit:read'], '{ refusedAttempts { nodes { count } } }'],
   ['Query.members', ['members:read'], '{ members { nodes { id } } }'],
+  ['Query.memberChanges', ['members:read'], '{ memberChanges { position } }'],
   ['Query.member', ['members:read'], '{ member(id: "x") { id } }'],
   ['Query.apiKeys', ['keys:read'], '{ apiKeys { nodes { id } } }'],
   ['Query.apiKey', ['keys:read'], '{ apiKey(id: "x") { id } }'],
+  [
+    'Mutation.upsertMembers',
+    ['members:write'],
+    'mutation { upsertMembers(input: { members: [] }) { userErrors { code } } }',
+  ],
+  ['Mutation.updateMember', ['members:write'], 'mutation { updateMember(input: { id: "x" }) { userErrors { code } } }'],
+  ['Mutation.deleteMembers', ['members:write'], 'mutation { deleteMembers(input: { ids: [] }) { deletedIds } }'],
   ['Mutation.createApiKey', ['keys:write'], 'mutation { createApiKey(input: { name: "x", scopes: [] }) { token } }'],
+  ['Mutation.updateApiKey', ['keys:write'], 'mutation { updateApiKey(input: { id: "x" }) { userErrors { code } } }'],
+  [
+    'Mutation.rotateApiKey',
+    ['keys:write'],
+    'mutation { rotateApiKey(input: { id: "x", overlapSeconds: 0 }) { userErrors { code } } }',
+  ],
+  [
+    'Mutation.endApiKeyOverlap',
+    ['keys:write'],
+    'mutation { endApiKeyOverlap(input: { id: "x" }) { userErrors { code } } }',
+  ],
   ['Mutation.revokeApiKey', ['keys:write'], 'mutation { revokeApiKey(input: { id: "x" }) { userErrors { code } } }'],
+  ['Mutation.revokeApiKeys', ['keys:write'], 'mutation { revokeApiKeys(input: { ids: [] }) { userErrors { code } } }'],
+  ['Mutation.revokeCurrentApiKey', [], 'mutation { revokeCurrentApiKey { userErrors { code } } }'],
+  ['Mutation.deleteApiKey', ['keys:write'], 'mutation { deleteApiKey(input: { id: "x" }) { userErrors { code } } }'],
 ];
 
 describe('shield alone', () => {
@@ -74,7 +62,7 @@ describe('shield alone', () => {
 
   test.for(ROOTS.filter(([, scopes]) => scopes.length > 0))('refuses %s without %j', async ([, scopes, source]) => {
     const held = new Set(ALL_SCOPES.filter((scope) => !scopes.includes(scope)));
-    const contextValue = await contextOf(held);
+    const contextValue = await makeContext(suite.database, held);
     const result = await execute({ schema, source, contextValue });
     const [error] = result.errors ?? [];
     expect(error?.originalError).toBeInstanceOf(GatehouseError);
@@ -89,7 +77,7 @@ describe('shield alone', () => {
   });
 
   test.for(ROOTS)('lets %s through with %j', async ([, scopes, source]) => {
-    const result = await execute({ schema, source, contextValue: await contextOf(new Set(scopes)) });
+    const result = await execute({ schema, source, contextValue: await makeContext(suite.database, new Set(scopes)) });
     expect(result.errors).toBeUndefined();
   });
 
@@ -113,7 +101,7 @@ describe('shield alone', () => {
     const result = await execute({
       schema,
       source: '{ members { nodes { id } } }',
-      contextValue: await contextOf(scopes),
+      contextValue: await makeContext(suite.database, scopes),
     });
     expect(result.errors?.[0]?.originalError).toMatchObject({ code: 'FORBIDDEN' });
     expect(result.data).toBeNull();
@@ -134,7 +122,7 @@ describe('shield alone', () => {
     const result = await execute({
       schema: shielded,
       source: '{ open forgotten }',
-      contextValue: await contextOf(new Set(ALL_SCOPES)),
+      contextValue: await makeContext(suite.database, new Set(ALL_SCOPES)),
     });
     expect(result.data).toEqual({ open: 'open', forgotten: null });
     expect(result.errors?.[0]?.originalError).toMatchObject({ code: 'FORBIDDEN' });

@@ -1,20 +1,23 @@
-import type { Member } from '../../database/generated/client.ts';
-import { MEMBERS } from '../../database/tables.ts';
 import { badInput } from '../../domain/errors.ts';
 import { uuidOf } from '../../domain/id.ts';
-import { fold, hasControlCharacters, isWellFormed } from '../../domain/text.ts';
 import { builder } from '../builder.ts';
-import { connect, type ListSpec } from '../connection.ts';
-import { requiresScopes } from '../directives.ts';
+import { connect } from '../connection.ts';
+import { cost, declare, requiresScopes } from '../directives.ts';
 import { fieldsBelow } from '../selection.ts';
-import { MemberRoleEnum, MemberStatusEnum, OrderDirectionEnum } from './enums.ts';
+import { MemberRoleEnum, MemberStatusEnum } from './enums.ts';
+import { addressToFind, MemberFilter, MemberOrder, memberList } from './member-list.ts';
 import { callersNetwork, NetworkRef } from './network.ts';
-import { connectionType, pageArgs } from './page.ts';
+import { connectionType, PAGE_SIZE, pageArgs } from './page.ts';
+
+/** Points: a page of 250 members is 64. */
+const MEMBER_POINTS = 0.25;
+/** Of counting rows one by one, however many there are. */
+const COUNT_POINTS = 10;
 
 export const MemberRef = builder.prismaNode('Member', {
   id: { field: 'id' },
   description: 'A person in the network.',
-  extensions: requiresScopes('members:read'),
+  extensions: declare(requiresScopes('members:read'), cost(MEMBER_POINTS)),
   fields: (t) => ({
     externalId: t.exposeString('externalId', {
       nullable: true,
@@ -36,49 +39,31 @@ export const MemberRef = builder.prismaNode('Member', {
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When they joined.' }),
     updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
-    lastActiveAt: t.expose('lastActiveAt', { type: 'DateTime', nullable: true }),
-    network: t.field({ type: NetworkRef, resolve: (_member, _args, context) => callersNetwork(context) }),
-  }),
-});
-
-const FILTER_VALUES_MAX = 100;
-
-const MemberFilter = builder.inputType('MemberFilter', {
-  description: 'Which members: those that satisfy every field that is given. In a list, any one of its values will do.',
-  fields: (t) => ({
-    role: t.field({ type: [MemberRoleEnum] }),
-    status: t.field({ type: [MemberStatusEnum] }),
-    email: t.stringList({
-      description: `Whole addresses, without regard to case; at most ${FILTER_VALUES_MAX}.`,
-      extensions: requiresScopes('members:email'),
+    lastActiveAt: t.expose('lastActiveAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When they were last active in the community, as whoever writes members says; null: never.',
     }),
-  }),
-});
-
-const MemberOrderField = builder.enumType('MemberOrderField', {
-  description: 'What members can be sorted by; the id decides among equals.',
-  values: {
-    ID: { description: 'In the order in which they were added to Gatehouse. A pull in this order misses nothing.' },
-    CREATED_AT: { description: 'When they joined.' },
-    NAME: { description: 'By name, without regard to case, character by character (Unicode code points).' },
-  },
-});
-
-const MemberOrder = builder.inputType('MemberOrder', {
-  description: 'How members are sorted.',
-  fields: (t) => ({
-    field: t.field({ type: MemberOrderField, required: true, defaultValue: 'ID' }),
-    direction: t.field({ type: OrderDirectionEnum, required: true, defaultValue: 'ASC' }),
+    network: t.field({ type: NetworkRef, resolve: (_member, _args, context) => callersNetwork(context) }),
   }),
 });
 
 const MemberConnection = connectionType('Member', MemberRef);
 
+builder.objectField(MemberConnection, 'totalCount', (t) =>
+  t.int({
+    description:
+      'How many members satisfy the filter, on all pages together: counted one by one, each time it is asked.',
+    extensions: cost(COUNT_POINTS),
+    resolve: (connection) => connection.count(),
+  }),
+);
+
 builder.queryField('members', (t) =>
   t.field({
     type: MemberConnection,
     description: "The network's members, a page at a time; by id where no order is given.",
-    extensions: requiresScopes('members:read'),
+    extensions: declare(requiresScopes('members:read'), PAGE_SIZE),
     args: {
       ...pageArgs,
       filter: t.arg({ type: MemberFilter }),
@@ -115,53 +100,3 @@ builder.queryField('member', (t) =>
     },
   }),
 );
-
-type FilterInput = typeof MemberFilter.$inferInput | null | undefined;
-type OrderInput = typeof MemberOrder.$inferInput | null | undefined;
-
-const PLACES: Record<'ID' | 'CREATED_AT' | 'NAME', ListSpec<Member>['placeOf']> = {
-  ID: (member) => [member.id],
-  CREATED_AT: (member) => [member.createdAt, member.id],
-  NAME: (member) => [member.nameFolded, member.id],
-};
-
-function memberList(filter: FilterInput, orderBy: OrderInput): Omit<ListSpec<Member>, 'wanted'> {
-  const order = orderBy?.field ?? 'ID';
-  return {
-    table: MEMBERS,
-    order,
-    descending: orderBy?.direction === 'DESC',
-    conditions: conditionsOf(filter),
-    placeOf: PLACES[order],
-  };
-}
-
-function conditionsOf(filter: FilterInput): ListSpec<Member>['conditions'] {
-  const conditions: { sql: string; value: unknown }[] = [];
-  if (filter?.role) conditions.push({ sql: 'role = ANY($?::member_role[])', value: set(filter.role, 'role') });
-  if (filter?.status)
-    conditions.push({ sql: 'status = ANY($?::member_status[])', value: set(filter.status, 'status') });
-  if (filter?.email) {
-    const addresses = set(filter.email, 'email')
-      .map(addressToFind)
-      .filter((address) => address !== null);
-    conditions.push({ sql: 'email_folded = ANY($?::text[])', value: set(addresses, 'email') });
-  }
-  return conditions;
-}
-
-/** An address as it is stored; null for what is none, and what PostgreSQL would refuse to look for. */
-function addressToFind(typed: string): string | null {
-  return hasControlCharacters(typed) || !isWellFormed(typed) ? null : fold(typed);
-}
-
-/** Sorted and without doubles, so that cursors do not depend on how a filter is spelled. */
-function set(values: readonly string[], field: string): string[] {
-  if (values.length > FILTER_VALUES_MAX) {
-    throw badInput(
-      `\`filter.${field}\` takes at most ${FILTER_VALUES_MAX} values, not ${values.length}`,
-      `filter.${field}`,
-    );
-  }
-  return [...new Set(values)].sort();
-}

@@ -5,7 +5,7 @@ import { badInput } from '../../domain/errors.ts';
 import { type IdType, parseId } from '../../domain/id.ts';
 import { builder } from '../builder.ts';
 import type { Context } from '../context.ts';
-import { AUTHENTICATED, declaredScopes } from '../directives.ts';
+import { AUTHENTICATED, declare, declaredScopes, listSize } from '../directives.ts';
 
 const NODES_MAX = 250;
 
@@ -14,10 +14,11 @@ const LOADERS: Partial<Record<IdType, (context: Context, uuid: string) => Promis
   Admin: ({ loaders }, uuid) => loaders.admin.load(uuid),
   ApiKey: ({ loaders }, uuid) => loaders.apiKey.load(uuid),
   Member: ({ loaders }, uuid) => loaders.member.load(uuid),
+  AuditEvent: ({ loaders }, uuid) => loaders.auditEvent.load(uuid),
 };
 
 /** Null for what is no id, what does not exist, what is another network's and what the token may not see, alike. */
-async function findNode(id: string, context: Context, schema: GraphQLSchema): Promise<object | null> {
+export async function findNode(id: string, context: Context, schema: GraphQLSchema): Promise<object | null> {
   const parsed = parseId(id);
   const load = parsed === null ? undefined : LOADERS[parsed.type];
   if (parsed === null || load === undefined || !mayRead(parsed.type, context, schema)) return null;
@@ -48,7 +49,7 @@ builder.queryField('nodes', (t) =>
     type: [builder.nodeInterfaceRef()],
     nullable: { list: false, items: true },
     description: `Several things by their ids, at most ${NODES_MAX}, in the order of the ids; null as in \`node\`.`,
-    extensions: AUTHENTICATED,
+    extensions: declare(AUTHENTICATED, listSize({ assumedSize: NODES_MAX, slicingArguments: ['ids'] })),
     args: { ids: t.arg.idList({ required: true }) },
     resolve(_root, { ids }, context, info) {
       if (ids.length > NODES_MAX) throw badInput(`\`ids\` takes at most ${NODES_MAX} ids, not ${ids.length}`, 'ids');

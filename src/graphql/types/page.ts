@@ -2,9 +2,11 @@
 import type { ObjectRef } from '@pothos/core';
 import { builder } from '../builder.ts';
 import { type Connection, type Edge, PAGE_DEFAULT, PAGE_MAX, type PageInfo } from '../connection.ts';
+import { cost, listSize } from '../directives.ts';
 
 const PageInfoRef = builder.objectRef<PageInfo>('PageInfo').implement({
   description: 'Where a page stands in its list (https://relay.dev/graphql/connections.htm).',
+  extensions: cost(0),
   fields: (t) => ({
     hasNextPage: t.boolean({
       description: 'Whether the list goes on behind this page.',
@@ -30,12 +32,12 @@ export function connectionType<Row extends { readonly id: string }>(
 ) {
   const edge = builder.objectRef<Edge<Row>>(`${name}Edge`).implement({
     description: `One ${name} of a list, with its place there.`,
+    extensions: cost(0),
     fields: (t) => ({
-      cursor: t.string({
+      cursor: t.exposeString('cursor', {
         description: 'The place of this edge: good for this list alone, even after the row has changed or gone.',
-        resolve: (edge) => edge.cursor,
       }),
-      node: t.field({ type: node, resolve: (edge) => edge.node as never }),
+      node: t.expose('node' as never, { type: node }),
     }),
   });
   return builder.objectRef<Connection<Row>>(`${name}Connection`).implement({
@@ -59,3 +61,10 @@ export const pageArgs = builder.args((t) => ({
   last: t.int({ description: `The page's length from its end: 1 to ${PAGE_MAX}.` }),
   before: t.string({ description: 'A cursor: the page ends before it.' }),
 }));
+
+/** The `extensions` of a field that gives a connection with these arguments: as long a list as they ask for. */
+export const PAGE_SIZE = listSize({
+  assumedSize: PAGE_DEFAULT,
+  slicingArguments: ['first', 'last'],
+  sizedFields: ['edges', 'nodes'],
+});

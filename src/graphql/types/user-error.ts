@@ -1,9 +1,14 @@
 import type { UserError } from '../../domain/user-error.ts';
-import { builder } from '../builder.ts';
+import { builder, type ObjectFields } from '../builder.ts';
+import { cost, listSize } from '../directives.ts';
 import { UserErrorCodeEnum } from './enums.ts';
+
+/** The `extensions` of a field that gives them: `userErrorsField` has them. */
+export const USER_ERRORS_SIZE = listSize({ assumedSize: 10 });
 
 export const UserErrorRef = builder.objectRef<UserError>('UserError').implement({
   description: 'Something in the input that a person can mend. With any of these, nothing was changed.',
+  extensions: cost(0),
   fields: (t) => ({
     code: t.expose('code', { type: UserErrorCodeEnum, description: 'For programs.' }),
     message: t.exposeString('message', { description: 'For people: names the bound.' }),
@@ -13,3 +18,16 @@ export const UserErrorRef = builder.objectRef<UserError>('UserError').implement(
     }),
   }),
 });
+
+/** `userErrors` of a payload, or of one thing's part in it. */
+export function userErrorsField<Payload extends { readonly userErrors: readonly UserError[] }>(
+  t: ObjectFields<Payload>,
+  options: { readonly description?: string } = {},
+) {
+  return t.field({
+    ...options,
+    type: [UserErrorRef],
+    extensions: USER_ERRORS_SIZE,
+    resolve: ({ userErrors }) => [...userErrors],
+  });
+}

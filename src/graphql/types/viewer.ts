@@ -4,6 +4,7 @@ import { builder } from '../builder.ts';
 import { AUTHENTICATED } from '../directives.ts';
 import { ApiKeyRef } from './api-key.ts';
 import { AdminRoleEnum, PlanEnum, ScopeEnum } from './enums.ts';
+import { RateLimitRef, type RateLimits } from './rate-limit.ts';
 
 const ViewerRef = builder.objectRef<Principal>('Viewer').implement({
   description: 'Who is calling: the admin whom the token acts for, and what the token may do.',
@@ -30,6 +31,15 @@ const ViewerRef = builder.objectRef<Principal>('Viewer').implement({
       resolve: ({ scopes }) => [...scopes],
     }),
     plan: t.expose('plan', { type: PlanEnum }),
+    rateLimit: t.field({
+      type: RateLimitRef,
+      description: 'What is left of each limit, this request counted.',
+      resolve(_viewer, _args, { limits }) {
+        const [requests, ...others] = limits.decision?.limits ?? [];
+        if (requests === undefined) throw new Error('this request was never charged');
+        return [requests, ...others] satisfies RateLimits;
+      },
+    }),
   }),
 });
 
