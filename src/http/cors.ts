@@ -28,7 +28,7 @@ export class Cors {
     return {
       ...common,
       'access-control-allow-methods': 'GET, POST',
-      'access-control-allow-headers': 'Authorization, Content-Type, Accept',
+      'access-control-allow-headers': 'Authorization, Content-Type, Accept, Idempotency-Key',
       'access-control-max-age': String(PREFLIGHT_MAX_AGE_SECONDS),
     };
   }

@@ -1,27 +1,47 @@
 /** One request on its way: what handlers are given, and what they give back. */
 import type { IncomingMessage } from 'node:http';
+import type { Address } from '../domain/address.ts';
+import type { GatehouseError } from '../domain/errors.ts';
 
 export interface Exchange {
   readonly requestId: string;
   readonly request: IncomingMessage;
   readonly method: string;
+  /** The caller's, past trusted proxies; null where the connection had gone. */
+  readonly address: Address | null;
   /** The path, as it was sent, without the query string. */
   readonly path: string;
   /** The query string with its `?`, or ''. */
   readonly search: string;
   /** Fires when the client has gone or the request's time is up. Its reason is a refusal. */
   readonly signal: AbortSignal;
+  /** Headers of whatever answer there will be, its own before them; handlers add to them as they find out. */
+  readonly headers: Record<string, string>;
+  /** What is answered when the time is up, by the handler that knows what was done till then. Null: a plain refusal. */
+  late: ((refusal: GatehouseError) => Answer) | null;
   /** What the access log will say of it; handlers fill it in as they find out. */
   readonly record: AccessRecord;
 }
 
-/** Ids and names of code only: never variables, tokens, addresses or names of people. */
+/**
+ * Ids and names of code, and what is kept of where a request came from: never variables, tokens, e-mail addresses or names
+ * of people.
+ */
 export interface AccessRecord {
+  /** The block of addresses that the caller's is in (domain/coarse-address.ts); null where the connection had gone. */
+  readonly address: string | null;
+  /** Bounded, without tokens and addresses. */
+  readonly userAgent: string | null;
   route: string;
+  /** Whose token it was, also where it was not let in; null where it is nobody's. */
   networkId: string | null;
   keyId: string | null;
   operation: string | null;
   code: string | null;
+  /** The limit that refused it, or would have. */
+  limit: string | null;
+  /** Cost points that were charged and used. */
+  points: number;
 }
 
 export interface Answer {

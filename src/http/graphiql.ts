@@ -46,7 +46,6 @@ async function render(): Promise<Page> {
     gzipped: await promisify(gzip)(html),
     headers: {
       'cache-control': 'no-cache',
-      vary: 'Accept, Authorization',
       etag: `"${createHash('sha256').update(html).digest('base64url').slice(0, 22)}"`,
       'content-security-policy': policy(html),
       'referrer-policy': 'no-referrer',

@@ -1,18 +1,40 @@
 /** Whether this gateway is alive, and whether it should be sent requests. */
-import type { Answer } from './exchange.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import type { Answer, Exchange } from './exchange.ts';
 
 export function healthz(): Answer {
   return json(200, { status: 'ok' });
 }
 
-/** 503 while the database is out of reach, or once the gateway is stopping. */
-export async function readyz(isDatabaseReachable: () => Promise<boolean>, stopping: boolean): Promise<Answer> {
+export interface Readiness {
+  readonly isDatabaseReachable: () => Promise<boolean>;
+  /** `degraded`: limits are kept by this gateway's share of them, without Redis. */
+  readonly limiter: 'ok' | 'degraded';
+  readonly stopping: boolean;
+}
+
+/** 503 while the database is out of reach, or once the gateway is stopping. Without Redis it serves on, and says so. */
+export async function readyz({ isDatabaseReachable, limiter, stopping }: Readiness): Promise<Answer> {
   const reachable = await isDatabaseReachable();
-  const status = stopping ? 'stopping' : reachable ? 'ready' : 'unavailable';
-  return json(status === 'ready' ? 200 : 503, { status, checks: { database: reachable ? 'ok' : 'unreachable' } });
+  const serving = limiter === 'ok' ? 'ready' : 'degraded';
+  const status = stopping ? 'stopping' : reachable ? serving : 'unavailable';
+  return json(status === serving ? 200 : 503, {
+    status,
+    checks: { database: reachable ? 'ok' : 'unreachable', limiter },
+  });
 }
 
 function json(status: number, body: object): Answer {
   const headers = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
   return { status, headers, body: JSON.stringify(body) };
+}
+
+/** `GET /metrics`, on a port of its own. */
+export async function metricsPage(
+  { method, path }: Pick<Exchange, 'method' | 'path'>,
+  metrics: Metrics,
+): Promise<Answer> {
+  if (path !== '/metrics' || method !== 'GET')
+    return json(404, { error: 'not_found', message: 'GET /metrics is here' });
+  return { status: 200, headers: { 'content-type': metrics.contentType }, body: await metrics.text() };
 }

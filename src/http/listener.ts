@@ -1,16 +1,30 @@
 /** The HTTP server: request ids, time limits, the access log, and an end that lets what is under way finish. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import { randomUUID } from 'node:crypto';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { type Address, type Block, parseAddress } from '../domain/address.ts';
+import { coarseAddress } from '../domain/coarse-address.ts';
 import { GatehouseError, REFUSALS, type RefusalCode } from '../domain/errors.ts';
-import { newUuid } from '../domain/id.ts';
+import { shownUserAgent } from '../domain/redaction.ts';
 import type { Logger } from '../observability/logger.ts';
+import { callerAddress } from './caller-address.ts';
 import type { AccessRecord, Answer, Exchange, Handler } from './exchange.ts';
+import { listenError } from './listen-error.ts';
 
 export interface ListenerOptions {
   readonly host: string;
   readonly port: number;
   /** For a request to arrive whole, and again for it to be answered. */
   readonly requestTimeoutMs: number;
+  /** Whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly Block[];
   readonly log: Logger;
 }
 
@@ -30,8 +44,20 @@ const SHUTDOWN_POLL_MS = 50;
 /** The longest body that is read and thrown away to keep a connection, when its request was refused by its headers. */
 const SKIPPED_MAX_BYTES = 65_536;
 
+const NOTHING_KNOWN: Omit<AccessRecord, 'address' | 'userAgent'> = {
+  route: 'none',
+  networkId: null,
+  keyId: null,
+  operation: null,
+  code: null,
+  limit: null,
+  points: 0,
+};
+
 export async function listen(options: ListenerOptions, handle: Handler): Promise<Listener> {
   const state = { stopping: false };
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void =>
+    void serve(options, state, handle, request, response);
   const server = createServer(
     {
       maxHeaderSize: HEADERS_MAX_BYTES,
@@ -40,11 +66,24 @@ export async function listen(options: ListenerOptions, handle: Handler): Promise
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       connectionsCheckingInterval: 1_000,
     },
-    (request, response) => void serve(options, state, handle, request, response),
+    onRequest,
   );
-  server.on('clientError', refuseConnection);
+  // Node answers these by itself otherwise, and such a request would have no line in the log.
+  server.on('checkExpectation', onRequest);
+  server.on('connect', (request: IncomingMessage, socket: Socket) => {
+    const from = comesFrom(callerAddress(request, options.trustedProxies), request.headers);
+    refuseConnection(options.log, NO_TUNNEL, socket, { method: request.method ?? null, ...from });
+  });
+  server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
+    if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+    refuseConnection(options.log, CONNECTION_ERRORS[error.code ?? ''] ?? NOT_HTTP, socket, {
+      method: null,
+      // Of whoever connects: what a proxy says of it is in what cannot be read.
+      ...comesFrom(parseAddress(socket.remoteAddress ?? ''), {}),
+    });
+  });
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error) => reject(listenError(error)));
     server.listen(options.port, options.host, resolve);
   });
   return {
@@ -69,7 +108,8 @@ async function serve(
   response: ServerResponse,
 ): Promise<void> {
   const startedMs = performance.now();
-  const record: AccessRecord = { route: 'none', networkId: null, keyId: null, operation: null, code: null };
+  const address = callerAddress(request, options.trustedProxies);
+  const record: AccessRecord = { ...comesFrom(address, request.headers), ...NOTHING_KNOWN };
   const requestId = newRequestId();
   const limit = new AbortController();
   const timeUp = Promise.withResolvers<Answer>();
@@ -77,7 +117,7 @@ async function serve(
     const refusal = new GatehouseError('TIMEOUT', `Timeout: a request may take ${options.requestTimeoutMs} ms`);
     limit.abort(refusal);
     record.code = refusal.code;
-    timeUp.resolve(plainRefusal(refusal, requestId));
+    timeUp.resolve(exchange.late?.(refusal) ?? plainRefusal(refusal, requestId));
   }, options.requestTimeoutMs);
   response.once('close', () => {
     clearTimeout(timer);
@@ -93,9 +133,12 @@ async function serve(
     requestId,
     request,
     method: request.method ?? 'GET',
+    address,
     path: cut < 0 ? target : target.slice(0, cut),
     search: cut < 0 ? '' : target.slice(cut),
     signal: limit.signal,
+    headers: {},
+    late: null,
     record,
   };
   const answer = state.stopping
@@ -104,16 +147,29 @@ async function serve(
   send(response, exchange, answer, state.stopping);
 }
 
-function newRequestId(): string {
-  return `req_${newUuid().replaceAll('-', '')}`;
+/** What the access log has of where a request came from. */
+function comesFrom(address: Address | null, headers: IncomingHttpHeaders): Pick<AccessRecord, 'address' | 'userAgent'> {
+  const block = address === null ? null : coarseAddress(address);
+  return { address: block, userAgent: shownUserAgent(headers['user-agent']) };
 }
 
-function send(response: ServerResponse, { request, requestId }: Exchange, answer: Answer, stopping: boolean): void {
+function newRequestId(): string {
+  // Node keeps randomness in stock for these: asking the system for some is a good part of what a refusal takes.
+  return `req_${randomUUID().replaceAll('-', '')}`;
+}
+
+function send(
+  response: ServerResponse,
+  { request, requestId, headers }: Exchange,
+  answer: Answer,
+  stopping: boolean,
+): void {
   if (response.destroyed) return;
   const body = answer.body ?? '';
   // Node reads past a body that nobody wanted; a long one, or one of unknown length, is not worth the connection.
   const unread = !request.complete && !(Number(request.headers['content-length']) <= SKIPPED_MAX_BYTES);
   response.writeHead(answer.status, {
+    ...headers,
     ...answer.headers,
     ...(answer.status === 204 ? {} : { 'content-length': Buffer.byteLength(body) }),
     ...(stopping || unread ? { connection: 'close' } : {}),
@@ -142,7 +198,13 @@ function plainRefusal({ code, status, message, details }: GatehouseError, reques
   };
 }
 
-const CONNECTION_ERRORS: Readonly<Record<string, { code: RefusalCode; status: number; message: string }>> = {
+interface ConnectionRefusal {
+  readonly code: RefusalCode;
+  readonly status: number;
+  readonly message: string;
+}
+
+const CONNECTION_ERRORS: Readonly<Record<string, ConnectionRefusal>> = {
   HPE_HEADER_OVERFLOW: {
     code: 'PAYLOAD_TOO_LARGE',
     status: 431,
@@ -154,13 +216,22 @@ const CONNECTION_ERRORS: Readonly<Record<string, { code: RefusalCode; status: nu
     message: 'Request timeout: the request did not arrive whole in time',
   },
 };
-const NOT_HTTP = { code: 'BAD_USER_INPUT', status: 400, message: 'This is not HTTP' } as const;
+const NOT_HTTP: ConnectionRefusal = { code: 'BAD_USER_INPUT', status: 400, message: 'This is not HTTP' };
+const NO_TUNNEL: ConnectionRefusal = {
+  code: 'METHOD_NOT_ALLOWED',
+  status: REFUSALS.METHOD_NOT_ALLOWED,
+  message: 'Method not allowed: this is no proxy',
+};
 
 /** What can't be read as a request at all: there is no request to answer, so the answer is written by hand. */
-function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
-  const { code, status, message } = CONNECTION_ERRORS[error.code ?? ''] ?? NOT_HTTP;
+function refuseConnection(
+  log: Logger,
+  { code, status, message }: ConnectionRefusal,
+  socket: Socket,
+  from: Pick<AccessRecord, 'address' | 'userAgent'> & { readonly method: string | null },
+): void {
   const requestId = newRequestId();
+  log.info({ requestId, ...from, ...NOTHING_KNOWN, code, status, ms: 0 }, 'request');
   const body = JSON.stringify({ errors: [{ message, extensions: { code, status, requestId } }] });
   const head =
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json; charset=utf-8\r\n` +

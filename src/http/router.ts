@@ -8,6 +8,7 @@ import { restRefusal } from './rest-error.ts';
 export interface Routes {
   /** `networks`: what the path and the host name, each an id or slug. */
   readonly graphql: (exchange: Exchange, networks: readonly string[]) => Promise<Answer>;
+  readonly leakedTokens: (exchange: Exchange) => Promise<Answer>;
   readonly healthz: () => Answer;
   readonly readyz: () => Promise<Answer>;
 }
@@ -43,6 +44,10 @@ export class Router {
       record.route = named === undefined ? '/graphql' : '/networks/{network}/graphql';
       return this.#api(exchange, named);
     }
+    if (path === '/leaked-tokens') {
+      record.route = path;
+      return this.#routes.leakedTokens(exchange);
+    }
     if (path === '/healthz' || path === '/readyz') {
       record.route = path;
       if (method !== 'GET')
@@ -56,10 +61,9 @@ export class Router {
     const { headers } = exchange.request;
     if (exchange.method === 'OPTIONS') return { status: 204, headers: this.#cors.preflight(headers), body: null };
     const networks = [decode(named), this.#hostNetwork(headers.host)].filter((name) => name !== undefined);
-    const answer = await this.#routes.graphql(exchange, networks);
-    const cors = this.#cors.headers(headers);
-    const vary = [answer.headers['vary'], cors['vary']].filter((value) => value !== undefined).join(', ');
-    return { ...answer, headers: { ...answer.headers, ...cors, ...(vary === '' ? {} : { vary }) } };
+    // Before anything can go wrong: a refusal, too, is for the page that asked.
+    Object.assign(exchange.headers, this.#cors.headers(headers));
+    return this.#routes.graphql(exchange, networks);
   }
 
   /** The network that `{slug}.{base domain}` names. Any other host names none. */

@@ -1,7 +1,12 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { toId } from '../../src/domain/id.ts';
-import { makeMembers, makeNetwork } from '../support/fixtures.ts';
-import { post, type RawRequest, send } from '../support/raw-http.ts';
+import { mintToken } from '../../src/domain/token.ts';
+import { COMMAND_LINE } from '../../src/services/actor.ts';
+import { revokeApiKey } from '../../src/services/api-keys/revoke.ts';
+import { suspendNetwork } from '../../src/services/networks.ts';
+import { makeKey, makeMembers, makeNetwork } from '../support/fixtures.ts';
+import { startTestGateway } from '../support/gateway.ts';
+import { post, type RawRequest, send, sendBytes } from '../support/raw-http.ts';
 import { useGateway } from '../support/suite.ts';
 
 const suite = useGateway();
@@ -25,11 +30,15 @@ const line = (fields: object) => ({
   time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
   requestId: expect.stringMatching(/^req_[0-9a-f]{32}$/),
   method: 'POST',
+  address: '127.0.0.0/24',
+  userAgent: null,
   route: '/graphql',
   networkId: null,
   keyId: null,
   operation: null,
   code: null,
+  limit: null,
+  points: 0,
   status: 200,
   ms: expect.any(Number),
   msg: 'request',
@@ -40,11 +49,13 @@ describe('one line a request, with these fields and no other', () => {
   test('of a query: who asked, in which network, for what', async () => {
     const { apiKey, network, token } = await makeNetwork(suite.database);
     const ids = { networkId: toId('Network', network.id), keyId: toId('ApiKey', apiKey.id) };
-    expect(await lineOf(post(token, 'query WhoAmI { me { id } }'))).toEqual(line({ ...ids, operation: 'WhoAmI' }));
-    expect(await lineOf(post(token, '{ me { id } }'))).toEqual(line(ids));
+    expect(await lineOf(post(token, 'query WhoAmI { me { id } }'))).toEqual(
+      line({ ...ids, operation: 'WhoAmI', points: 1 }),
+    );
+    expect(await lineOf(post(token, '{ me { id } }'))).toEqual(line({ ...ids, points: 1 }));
     const path = `/networks/${network.slug}/graphql`;
     expect(await lineOf({ ...post(token, '{ me { id } }'), path })).toEqual(
-      line({ ...ids, route: '/networks/{network}/graphql' }),
+      line({ ...ids, points: 1, route: '/networks/{network}/graphql' }),
     );
   });
 
@@ -59,12 +70,54 @@ describe('one line a request, with these fields and no other', () => {
       line({ ...ids, code: 'GRAPHQL_VALIDATION_FAILED', status: 400 }),
     );
     expect(await lineOf(post(token, '{ me { id } }', { 'content-type': 'text/plain' }))).toEqual(
-      line({ code: 'UNSUPPORTED_MEDIA_TYPE', status: 415 }),
+      line({ ...ids, code: 'UNSUPPORTED_MEDIA_TYPE', status: 415 }),
     );
     const asked = { ...post(token, '{ me { id } }'), path: '/networks/none/graphql' };
     expect(await lineOf(asked)).toEqual(
       line({ ...ids, route: '/networks/{network}/graphql', code: 'NOT_FOUND', status: 404 }),
     );
+  });
+
+  test('of a token that is not let in: whose it is, where that is known', async () => {
+    const { database } = suite;
+    const own = await makeNetwork(database);
+    const make = (input: object) => makeKey(database, own.network.id, { adminId: own.admin.id, ...input });
+    const expired = await make({ expiresAt: new Date(Date.now() - 1) });
+    const revoked = await make({});
+    await revokeApiKey(database, COMMAND_LINE, own.network.id, revoked.apiKey.id);
+    const elsewhere = await make({ allowedAddresses: ['203.0.113.0/24'] });
+    for (const [{ apiKey, token }, code, status] of [
+      [expired, 'TOKEN_EXPIRED', 401],
+      [revoked, 'TOKEN_EXPIRED', 401],
+      [elsewhere, 'FORBIDDEN', 403],
+    ] as const) {
+      const ids = { networkId: toId('Network', own.network.id), keyId: toId('ApiKey', apiKey.id) };
+      expect(await lineOf(post(token, '{ me { id } }'))).toEqual(line({ ...ids, code, status }));
+    }
+    expect(await lineOf(post(mintToken('LIVE'), '{ me { id } }'))).toEqual(line({ code: 'UNAUTHORIZED', status: 401 }));
+    await suspendNetwork(database, COMMAND_LINE, own.network.id);
+    expect(await lineOf(post(own.token, '{ me { id } }'))).toMatchObject({
+      keyId: toId('ApiKey', own.apiKey.id),
+      code: 'FORBIDDEN',
+    });
+  });
+
+  test('of whom: a block of addresses, past trusted proxies, and what the program calls itself, bounded', async () => {
+    const headers = { 'x-forwarded-for': '203.0.113.77', 'user-agent': `agent/1.0 ${'x'.repeat(1_000)}` };
+    expect(await lineOf(post(null, '{ me { id } }', headers))).toMatchObject({
+      address: '127.0.0.0/24',
+      userAgent: headers['user-agent'].slice(0, 256),
+    });
+    const behind = await startTestGateway({ TRUST_PROXY: '127.0.0.0/8' });
+    onTestFinished(() => behind.close());
+    for (const [caller, block] of [
+      ['203.0.113.77', '203.0.113.0/24'],
+      ['2001:db8:1:2::3', '2001:db8:1::/48'],
+    ] as const) {
+      await send(behind.url, post(null, '{ me { id } }', { 'x-forwarded-for': caller }));
+      const lines = () => behind.log.filter(({ address }) => address === block);
+      await expect.poll(lines, POLL).toMatchObject([{ msg: 'request', code: 'UNAUTHORIZED' }]);
+    }
   });
 
   test('of an error beside data: its code, and the status 200', async () => {
@@ -80,7 +133,36 @@ describe('one line a request, with these fields and no other', () => {
   });
 });
 
-test('no line holds what was sent or what was answered: no token, variable, address, name, header or path', async () => {
+describe('also of what no route ever sees', () => {
+  /** The request's line, by the id in the answer. */
+  async function lineOfBytes(bytes: string): Promise<Record<string, unknown>> {
+    const [, requestId] = /x-request-id: (\S+)/i.exec(await sendBytes(suite.url, bytes)) ?? [];
+    return logged(requestId);
+  }
+
+  test.for([
+    ['what is not HTTP', 'nonsense\r\n\r\n', { method: null, code: 'BAD_USER_INPUT', status: 400 }],
+    [
+      'headers over their bound',
+      `GET / HTTP/1.1\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`,
+      { method: null, code: 'PAYLOAD_TOO_LARGE', status: 431 },
+    ],
+    [
+      'CONNECT',
+      'CONNECT example.org:443 HTTP/1.1\r\nhost: example.org\r\n\r\n',
+      { method: 'CONNECT', code: 'METHOD_NOT_ALLOWED', status: 405 },
+    ],
+    [
+      'an expectation that nobody knows',
+      'GET /nowhere HTTP/1.1\r\nhost: x\r\nexpect: a miracle\r\nconnection: close\r\n\r\n',
+      { method: 'GET', code: 'NOT_FOUND', status: 404 },
+    ],
+  ] as const)('%s', async ([, bytes, fields]) => {
+    expect(await lineOfBytes(bytes)).toEqual(line({ route: 'none', ...fields }));
+  });
+});
+
+test('no line holds what was sent or what was answered: no token, variable, whole address, name, header or path', async () => {
   const { admin, network, token } = await makeNetwork(suite.database);
   const [member] = await makeMembers(suite.database, network.id, 1, () => ({
     name: 'Secret Name',
@@ -90,7 +172,7 @@ test('no line holds what was sent or what was answered: no token, variable, addr
   const query = `query Find($email: String = "default.address@example.test") { member(email: $email) { name email }
     literal: member(email: "literal.address@example.test") { id } me { email } }`;
   const headers = {
-    'user-agent': 'secret-agent',
+    'user-agent': `agent/1.0 (${token}; ops@secret.test)`,
     referer: 'https://secret.test/',
     'x-forwarded-for': '203.0.113.7',
     cookie: 'a=secret-cookie',

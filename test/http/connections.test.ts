@@ -127,8 +127,8 @@ test('two requests sent at once on one connection are answered in their order', 
     suite.url,
     request('{ members { nodes { id } } }') + request('{ me { role } }', 'Connection: close\r\n'),
   );
-  const bodies = text.match(/\{"data":.*\}/g);
-  expect(bodies).toEqual(['{"data":{"members":{"nodes":[]}}}', '{"data":{"me":{"role":"OWNER"}}}']);
+  const bodies = (text.match(/\{"data":.*\}/g) ?? []).map((body) => JSON.parse(body).data);
+  expect(bodies).toEqual([{ members: { nodes: [] } }, { me: { role: 'OWNER' } }]);
 });
 
 test('every answer says what it is and that nobody should guess', async () => {

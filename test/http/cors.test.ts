@@ -35,7 +35,7 @@ describe('an origin of CORS_ORIGINS', () => {
         cors: {
           'access-control-allow-origin': origin,
           'access-control-allow-methods': 'GET, POST',
-          'access-control-allow-headers': 'Authorization, Content-Type, Accept',
+          'access-control-allow-headers': 'Authorization, Content-Type, Accept, Idempotency-Key',
           'access-control-expose-headers': EXPOSED,
           'access-control-max-age': '600',
         },
@@ -48,7 +48,7 @@ describe('an origin of CORS_ORIGINS', () => {
     const { status, headers } = await send(suite.url, post(token, '{ me { id } }', { origin: ORIGIN }));
     expect({ status, vary: headers.vary, cors: corsOf(headers) }).toEqual({
       status: 200,
-      vary: 'Accept, Authorization, Origin',
+      vary: 'Origin, Accept, Authorization',
       cors: { 'access-control-allow-origin': ORIGIN, 'access-control-expose-headers': EXPOSED },
     });
   });

@@ -1,6 +1,7 @@
 /** A network that the path or the host names: it must be the token's, and only a valid token learns whether it exists. */
 import { describe, expect, test } from 'vitest';
 import { newUuid, toId } from '../../src/domain/id.ts';
+import { replyOfText } from '../support/client.ts';
 import { makeNetwork, type TestNetwork } from '../support/fixtures.ts';
 import { post, type RawRequest, send } from '../support/raw-http.ts';
 import { useGateway } from '../support/suite.ts';
@@ -20,7 +21,8 @@ async function ask(token: string | null, { path, host }: Address) {
     ...(path === undefined ? {} : { path: `/networks/${path}/graphql` }),
   };
   const { status, headers, text } = await send(suite.url, request);
-  return { status, challenge: headers['www-authenticate'], answer: JSON.parse(text) };
+  const { body, cost } = replyOfText(status, new Headers(headers as Record<string, string>), text);
+  return { status, challenge: headers['www-authenticate'], answer: body, points: cost?.actual ?? null };
 }
 
 type Named = (network: { slug: string; id: string }) => Address;
@@ -49,7 +51,7 @@ describe('the token’s own network', () => {
     const own = await makeNetwork(suite.database);
     const reply = await ask(own.token, address(named(own)));
     expect(reply.answer).toEqual({ data: { me: { networkId: named(own).id } } });
-    expect(reply.status).toBe(200);
+    expect([reply.status, reply.points]).toEqual([200, 1]);
   });
 });
 
@@ -63,6 +65,7 @@ describe('another network: 403', () => {
     expect(await ask(own.token, address(named(other)))).toMatchObject({
       status: 403,
       challenge: 'Bearer error="insufficient_scope"',
+      points: 0,
       answer: {
         errors: [{ message: 'Forbidden: this token belongs to another network', extensions: { code: 'FORBIDDEN' } }],
       },
@@ -95,8 +98,8 @@ describe('no network: 404', () => {
     ['percent-encoding that is no UTF-8', { path: '%ff' }],
   ])('%s', async ([, address]) => {
     const { token } = await makeNetwork(suite.database);
-    const { status, answer } = await ask(token, address);
-    expect(status).toBe(404);
+    const { status, answer, points } = await ask(token, address);
+    expect([status, points]).toEqual([404, 0]);
     expect(answer.errors).toEqual([
       {
         message: 'Not Found: there is no such network',
@@ -117,9 +120,9 @@ test('who has no valid token learns of no network: 401 first, whatever is named'
       { host: `${slug}.${BASE_DOMAIN}` },
       { host: `none.${BASE_DOMAIN}` },
     ]) {
-      const { status, answer } = await ask(token, address);
-      expect(status).toBe(401);
-      answers.push(answer.errors[0].message);
+      const { status, answer, points } = await ask(token, address);
+      expect([status, points]).toEqual([401, null]);
+      answers.push(answer.errors?.[0]?.message ?? '');
     }
     expect(new Set(answers).size).toBe(1);
   }

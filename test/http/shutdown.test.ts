@@ -49,9 +49,9 @@ describe('when it closes', () => {
     const closing = close();
     await lock.release();
     const { status, headers, text } = await reply;
-    expect({ status, text, connection: headers.connection }).toEqual({
+    expect({ status, answer: JSON.parse(text), connection: headers.connection }).toEqual({
       status: 200,
-      text: '{"data":{"members":{"nodes":[]}}}',
+      answer: { data: { members: { nodes: [] } }, extensions: { cost: expect.objectContaining({ actual: 1 }) } },
       connection: 'close',
     });
     await closing;
