@@ -1,79 +1,100 @@
-/** `gatehouse key …` */
-import { type Command, Option } from 'commander';
+/** `gatehouse key …`: making, listing and showing. Changing and ending are in key-changes.ts and key-endings.ts. */
+import type { Command } from 'commander';
 import type { Database } from '../database/database.ts';
-import type { Admin, ApiKey, Network } from '../database/generated/client.ts';
-import { toId, uuidOf } from '../domain/id.ts';
+import type { Admin, Network } from '../database/generated/client.ts';
+import { keyConditions } from '../database/key-filter.ts';
+import { previousSecrets } from '../database/previous-secrets.ts';
+import { API_KEYS, type KeyRow } from '../database/tables.ts';
+import { statusOf } from '../domain/api-key.ts';
+import { toId } from '../domain/id.ts';
 import { ENVIRONMENTS, type Environment } from '../domain/token.ts';
 import { COMMAND_LINE } from '../services/actor.ts';
 import { findAdmin, firstAdmin } from '../services/admins.ts';
 import { createApiKey } from '../services/api-keys/create.ts';
-import { revokeApiKey } from '../services/api-keys/revoke.ts';
-import { choiceOption, durationMs, isoTime, networkOption, scopes } from './arguments.ts';
+import {
+  addresses,
+  choiceOption,
+  DIRECTIONS,
+  type Direction,
+  expiryOptions,
+  networkOption,
+  scopes,
+} from './arguments.ts';
 import { accepted, notFound } from './failure.ts';
+import { addChangeCommands } from './key-changes.ts';
+import { addEndingCommands } from './key-endings.ts';
+import { type KeyFilterOptions, keyFilterOf, keyFilterOptions } from './key-filter.ts';
+import { documentOf, expiryOf, theKey } from './key-reference.ts';
+import { addKeyUsage } from './key-usage.ts';
 import type { TableColumn } from './output.ts';
+import { pagesOf } from './pages.ts';
 import { inSession, theNetwork } from './session.ts';
-
-const PAGE_KEYS = 500;
 
 export function addKeyCommands(program: Command): void {
   const key = program.command('key').description('API keys, with which programs read a network');
   addCreate(key);
   addList(key);
-  addRevoke(key);
+  addShow(key);
+  addChangeCommands(key);
+  addEndingCommands(key);
+  addKeyUsage(key);
 }
 
 interface CreateOptions {
   readonly network: string;
   readonly name: string;
+  readonly note?: string;
   readonly scope: readonly string[];
   readonly admin?: string;
   readonly environment?: Environment;
+  readonly allow?: readonly string[];
   readonly expiresIn?: number;
   readonly expiresAt?: Date;
 }
 
 function addCreate(key: Command): void {
-  key
+  const create = key
     .command('create')
     .description('make an API key; its token is shown this once')
     .addOption(networkOption())
     .requiredOption('--name <name>', 'what it is for; unique among the keys of the network that are not revoked')
+    .option('--note <note>', 'more on what it is for')
     .requiredOption('--scope <scope>', 'what it may do; repeat it, or part several by commas', scopes)
     .option('--admin <admin>', 'whom it acts for, by e-mail address or id (the first owner)')
     .addOption(choiceOption('--environment <environment>', 'a test key may not write members', ENVIRONMENTS))
-    .addOption(new Option('--expires-in <time>', 'such as 90d or 12h').argParser(durationMs).conflicts('expiresAt'))
-    .addOption(new Option('--expires-at <time>', 'in ISO 8601, such as 2027-01-31T00:00:00Z').argParser(isoTime))
-    .addHelpText('after', CREATE_HELP)
-    .action((options: CreateOptions, command: Command) =>
-      inSession(command, async (session) => {
-        const network = await theNetwork(session, options.network);
-        const admin = await adminFor(session.database, network, options.admin);
-        const input = {
-          name: options.name,
-          scopes: options.scope,
-          expiresAt: expiryOf(options),
-          environment: options.environment ?? 'LIVE',
-          adminId: admin.id,
-        };
-        const made = accepted(await createApiKey(session.database, COMMAND_LINE, network.id, input));
-        const { name, scopes: granted, expiresAt } = made.apiKey;
-        const id = toId('ApiKey', made.apiKey.id);
-        const document = { id, name, token: made.token, scopes: granted, expiresAt: expiresAt?.toISOString() ?? null };
-        await session.output.answer(document, made.token);
-        const until = expiresAt === null ? 'until it is revoked' : `until ${expiresAt.toISOString()}`;
-        session.output.note(`Key ${name} (${id}) acts for ${admin.email} ${until}. Its token is not shown again.`);
-      }),
+    .option(
+      '--allow <address>',
+      'from where it may be used, such as 203.0.113.0/24; repeat it (everywhere)',
+      addresses,
     );
+  for (const option of expiryOptions()) create.addOption(option);
+  create.addHelpText('after', CREATE_HELP).action((options: CreateOptions, command: Command) =>
+    inSession(command, async (session) => {
+      const network = await theNetwork(session, options.network);
+      const admin = await adminFor(session.database, network, options.admin);
+      const input = {
+        name: options.name,
+        note: options.note ?? null,
+        scopes: options.scope,
+        allowedAddresses: options.allow ?? [],
+        expiresAt: (await expiryOf(session.database, options)) ?? null,
+        environment: options.environment ?? 'LIVE',
+        adminId: admin.id,
+      };
+      const made = accepted(await createApiKey(session.database, COMMAND_LINE, network.id, input));
+      const { name, scopes: granted, expiresAt } = made.apiKey;
+      const id = toId('ApiKey', made.apiKey.id);
+      const document = { id, name, token: made.token, scopes: granted, expiresAt: expiresAt?.toISOString() ?? null };
+      await session.output.answer(document, made.token);
+      const until = expiresAt === null ? 'until it is revoked' : `until ${expiresAt.toISOString()}`;
+      session.output.note(`Key ${name} (${id}) acts for ${admin.email} ${until}. Its token is not shown again.`);
+    }),
+  );
 }
 
 const CREATE_HELP = `
 Only the token is printed on standard output:
   $ TOKEN=$(gatehouse key create --network acme --name CI --scope members:read --expires-in 90d)`;
-
-function expiryOf({ expiresIn, expiresAt }: CreateOptions): Date | null {
-  if (expiresIn !== undefined) return new Date(Date.now() + expiresIn);
-  return expiresAt ?? null;
-}
 
 async function adminFor(database: Database, network: Network, reference: string | undefined): Promise<Admin> {
   if (reference === undefined) {
@@ -88,19 +109,39 @@ async function adminFor(database: Database, network: Network, reference: string 
 }
 
 function addList(key: Command): void {
-  key
+  const list = key
     .command('list')
-    .description('the keys of a network; tokens are never shown')
+    .description('the keys of a network, by when they were made; tokens are never shown')
     .addOption(networkOption())
-    .action(({ network }: { network: string }, command: Command) =>
-      inSession(command, async (session) => {
-        const { id } = await theNetwork(session, network);
-        await session.output.list(keysOf(session.database, id), documentOf, COLUMNS);
-      }),
-    );
+    .addOption(choiceOption('--sort <field>', 'by what; by when they were made if you do not say otherwise', SORTS))
+    .addOption(choiceOption('--order <order>', 'which end comes first (asc)', DIRECTIONS))
+    .optionsGroup('The keys that satisfy all that is given of:');
+  for (const option of keyFilterOptions()) list.addOption(option);
+  list.addHelpText('after', LIST_HELP).action((options: ListOptions, command: Command) =>
+    inSession(command, async (session) => {
+      const network = await theNetwork(session, options.network);
+      const { sort = 'ID', order = 'ASC' } = options;
+      const conditions = keyConditions(await keyFilterOf(session, network, options));
+      const page = { order: sort, descending: order === 'DESC', conditions };
+      await session.output.list(pagesOf<KeyRow>(session.database, network.id, API_KEYS, page), documentOf, COLUMNS);
+    }),
+  );
 }
 
-const COLUMNS: readonly TableColumn<ApiKey>[] = [
+/** `id` is the order in which they were made. */
+const SORTS = Object.keys(API_KEYS.orders) as (keyof typeof API_KEYS.orders)[];
+
+interface ListOptions extends KeyFilterOptions {
+  readonly network: string;
+  readonly sort?: keyof typeof API_KEYS.orders;
+  readonly order?: Direction;
+}
+
+const LIST_HELP = `
+Example:
+  $ gatehouse key list --network acme --status active --unused-for 90d --sort last_used_at`;
+
+const COLUMNS: readonly TableColumn<KeyRow>[] = [
   ['ID', ({ id }) => toId('ApiKey', id)],
   ['NAME', ({ name }) => name],
   ['TOKEN', ({ redactedToken }) => redactedToken],
@@ -110,55 +151,38 @@ const COLUMNS: readonly TableColumn<ApiKey>[] = [
   ['LAST USED', ({ lastUsedAt }) => lastUsedAt?.toISOString() ?? '-'],
 ];
 
-/** All keys of a network by id, a page at a time. */
-async function* keysOf(database: Database, networkId: string): AsyncGenerator<ApiKey[]> {
-  let after: string | null = null;
-  for (;;) {
-    const where = { networkId, ...(after === null ? {} : { id: { gt: after } }) };
-    const page: ApiKey[] = await database.prisma.apiKey.findMany({ where, orderBy: { id: 'asc' }, take: PAGE_KEYS });
-    yield page;
-    after = page.at(-1)?.id ?? null;
-    if (page.length < PAGE_KEYS) return;
-  }
-}
-
-function addRevoke(key: Command): void {
+function addShow(key: Command): void {
   key
-    .command('revoke')
-    .description('end a key for good: when this returns, its token is let in nowhere')
-    .argument('<id>', "the key's id, as `key list` shows it")
+    .command('show')
+    .description('one key, with the token before its last rotation while that still works')
+    .argument('<id>', "the key's id")
     .addOption(networkOption())
-    .addHelpText('after', '\nExample:\n  $ gatehouse key revoke --network acme key_01h455vb4pex5vsknk084sn02q')
     .action((id: string, { network }: { network: string }, command: Command) =>
       inSession(command, async (session) => {
-        const { id: networkId, slug } = await theNetwork(session, network);
-        const uuid = uuidOf('ApiKey', id);
-        if (uuid === null) throw notFound(`${slug} has no key ${id}`, 'id');
-        const { apiKey } = accepted(await revokeApiKey(session.database, COMMAND_LINE, networkId, uuid));
-        await session.output.answer(documentOf(apiKey), `Revoked the key ${apiKey.name} (${id}) of ${slug}.`);
+        const apiKey = await theKey(session, await theNetwork(session, network), id);
+        const [previous] = await previousSecrets(session.database.pool, apiKey.networkId, [apiKey.id]);
+        const document = {
+          ...documentOf(apiKey),
+          previousToken:
+            previous === undefined
+              ? null
+              : {
+                  redactedToken: previous.redactedToken,
+                  expiresAt: previous.expiresAt.toISOString(),
+                  lastUsedAt: previous.lastUsedAt?.toISOString() ?? null,
+                },
+        };
+        const lines = Object.entries(document).map(([name, value]) => `${name.padEnd(18)}${shown(value)}`);
+        await session.output.answer(document, lines.join('\n'));
       }),
     );
 }
 
-/** By this machine's clock: for show. What is let in goes by the database's. */
-function statusOf({ revokedAt, expiresAt }: ApiKey): 'ACTIVE' | 'EXPIRED' | 'REVOKED' {
-  if (revokedAt !== null) return 'REVOKED';
-  return expiresAt !== null && expiresAt.getTime() <= Date.now() ? 'EXPIRED' : 'ACTIVE';
-}
-
-function documentOf(apiKey: ApiKey): Record<string, unknown> {
-  const { name, redactedToken, scopes: granted, environment, createdAt, expiresAt, lastUsedAt, revokedAt } = apiKey;
-  return {
-    id: toId('ApiKey', apiKey.id),
-    name,
-    redactedToken,
-    status: statusOf(apiKey),
-    scopes: granted,
-    environment,
-    adminId: toId('Admin', apiKey.adminId),
-    createdAt: createdAt.toISOString(),
-    expiresAt: expiresAt?.toISOString() ?? null,
-    lastUsedAt: lastUsedAt?.toISOString() ?? null,
-    revokedAt: revokedAt?.toISOString() ?? null,
-  };
+function shown(value: unknown): string {
+  if (value === null) return '-';
+  if (Array.isArray(value)) return value.length === 0 ? '-' : value.join(', ');
+  if (typeof value !== 'object') return String(value);
+  return Object.entries(value)
+    .map(([name, each]) => `${name} ${each ?? '-'}`)
+    .join(', ');
 }

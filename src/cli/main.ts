@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { addAdminCommands } from './admin.ts';
 import type { GlobalOptions } from './arguments.ts';
+import { addAuditCommands } from './audit.ts';
 import { failureOf } from './failure.ts';
 import { addKeyCommands } from './key.ts';
 import { addMemberCommands } from './member.ts';
@@ -25,6 +26,7 @@ function buildProgram(): Command {
   addAdminCommands(program);
   addMemberCommands(program);
   addKeyCommands(program);
+  addAuditCommands(program);
   return program;
 }
 

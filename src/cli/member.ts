@@ -43,7 +43,8 @@ Columns of CSV, in any order, or keys of JSON Lines:
   avatarUrl     an http or https URL
   location      any text
   tags          in CSV with ; between them (\\; is a semicolon in a tag), in JSON a list
-  createdAt     ISO 8601 with a time zone, or a date (now)
+  createdAt     when they joined: ISO 8601 with a time zone, or a date (now)
+  lastActiveAt  when they were last active in your community, likewise (never)
   any other     becomes a custom field of that name
 
 A member is known by externalId, else by e-mail address without regard to case, so an import can be repeated. What a

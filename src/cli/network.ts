@@ -13,7 +13,7 @@ import {
   suspendNetwork,
   updateNetwork,
 } from '../services/networks.ts';
-import { choiceOption, isJson, wholeNumber } from './arguments.ts';
+import { boundSeconds, choiceOption, isJson, wholeNumber } from './arguments.ts';
 import { accepted, Refused, UsageError } from './failure.ts';
 import type { TableColumn } from './output.ts';
 import { inSession, type Session, theNetwork } from './session.ts';
@@ -33,6 +33,9 @@ interface PlanOptions {
   readonly requestsPerMinute?: number;
   readonly networkRequestsPerMinute?: number;
   readonly costPerMinute?: number;
+  readonly monthlyQuota?: number | 'none';
+  readonly enforceMonthlyQuota?: boolean;
+  readonly maxKeyLifetime?: number | 'none';
 }
 
 function withPlanOptions(command: Command): Command {
@@ -40,7 +43,15 @@ function withPlanOptions(command: Command): Command {
     .addOption(choiceOption('--plan <plan>', 'what its keys may use', PLANS))
     .option('--requests-per-minute <n>', 'of a custom plan: requests a minute of a key', wholeNumber)
     .option('--network-requests-per-minute <n>', 'of all keys together (10 times as many)', wholeNumber)
-    .option('--cost-per-minute <n>', 'cost points a minute of a key (100 times as many)', wholeNumber);
+    .option('--cost-per-minute <n>', 'cost points a minute of a key (100 times as many)', wholeNumber)
+    .option('--monthly-quota <n>', 'requests a calendar month (UTC) of all keys; `none` takes it away', quota)
+    .option('--enforce-monthly-quota', 'refuse requests past it; else it is counted and warned of')
+    .option('--no-enforce-monthly-quota', 'warn only')
+    .option('--max-key-lifetime <time>', 'the longest that its keys may live, such as 90d, or none', boundSeconds);
+}
+
+function quota(text: string): number | 'none' {
+  return text === 'none' ? text : wholeNumber(text);
 }
 
 function addCreate(network: Command): void {
@@ -75,7 +86,15 @@ function inputOf(options: PlanOptions & { slug: string; name: string }): Paramet
     requestsPerMinute: options.requestsPerMinute ?? null,
     networkRequestsPerMinute: options.networkRequestsPerMinute ?? null,
     costPerMinute: options.costPerMinute ?? null,
+    monthlyQuota: unlessNone(options.monthlyQuota) ?? null,
+    monthlyQuotaEnforced: options.enforceMonthlyQuota ?? false,
+    maxKeyLifeSeconds: unlessNone(options.maxKeyLifetime) ?? null,
   };
+}
+
+/** Undefined: it stays as it is. (To the parser of options null would be no value.) */
+function unlessNone(value: number | 'none' | undefined): number | null | undefined {
+  return value === 'none' ? null : value;
 }
 
 function addList(network: Command): void {
@@ -130,8 +149,14 @@ function addUpdate(network: Command): void {
 }
 
 function changesOf(options: PlanOptions & { slug?: string; name?: string }): Parameters<typeof updateNetwork>[3] {
-  const { slug, name, plan, requestsPerMinute, networkRequestsPerMinute, costPerMinute } = options;
-  const changes = { slug, name, plan, requestsPerMinute, networkRequestsPerMinute, costPerMinute };
+  const { requestsPerMinute, networkRequestsPerMinute, costPerMinute, slug, name, plan } = options;
+  const perMinute = { requestsPerMinute, networkRequestsPerMinute, costPerMinute };
+  const bounds = {
+    monthlyQuota: unlessNone(options.monthlyQuota),
+    monthlyQuotaEnforced: options.enforceMonthlyQuota,
+    maxKeyLifeSeconds: unlessNone(options.maxKeyLifetime),
+  };
+  const changes = { slug, name, plan, ...perMinute, ...bounds };
   if (Object.values(changes).every((value) => value === undefined))
     throw new UsageError('say what to change (--help lists it)');
   return changes;
@@ -173,13 +198,16 @@ async function confirm(slug: string, json: boolean): Promise<void> {
   throw new Refused([{ code: 'INVALID', message: 'That is not its slug: nothing was deleted.', field: ['network'] }]);
 }
 
-function documentOf(network: Network): Record<string, string | number | null> {
+function documentOf(network: Network): Record<string, string | number | boolean | null> {
   return {
     id: toId('Network', network.id),
     slug: network.slug,
     name: network.name,
     plan: network.plan,
     ...planNumbers(network.plan, network),
+    monthlyQuota: network.monthlyQuota,
+    monthlyQuotaEnforced: network.monthlyQuotaEnforced,
+    maxKeyLifeSeconds: network.maxKeyLifeSeconds,
     suspendedAt: network.suspendedAt?.toISOString() ?? null,
     createdAt: network.createdAt.toISOString(),
   };

@@ -12,6 +12,18 @@ export class ReaderGone extends Error {
   override readonly name = 'ReaderGone';
 }
 
+/** With --json, the object around a list: what is known before it, and what its end tells. Neither is empty. */
+export interface ListFrame {
+  /** The list's own name. */
+  readonly name: string;
+  readonly before: Readonly<Record<string, unknown>>;
+  readonly after: () => Readonly<Record<string, unknown>>;
+}
+
+function opened(object: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify(object).slice(0, -1);
+}
+
 export class Output {
   readonly json: boolean;
 
@@ -41,20 +53,22 @@ export class Output {
     }
   }
 
-  /** A list of any length, page by page: a table, or with --json one array. */
+  /** A list of any length, page by page: a table, or with --json one array, in an object where there is more to say. */
   async list<Row>(
     pages: AsyncIterable<readonly Row[]>,
     document: (row: Row) => unknown,
     columns: readonly TableColumn<Row>[],
+    frame: ListFrame | null = null,
   ): Promise<void> {
     let listed = 0;
-    if (this.json) await this.stream('[');
+    if (this.json) await this.stream(frame === null ? '[' : `${opened(frame.before)},${JSON.stringify(frame.name)}:[`);
     for await (const rows of pages) {
       if (rows.length === 0) continue;
       await this.stream(this.json ? jsonPage(rows, document, listed) : tablePage(rows, columns, listed));
       listed += rows.length;
     }
-    if (this.json) await this.stream(listed === 0 ? ']\n' : '\n]\n');
+    const end = frame === null ? '' : `,${JSON.stringify(frame.after()).slice(1)}`;
+    if (this.json) await this.stream(`${listed === 0 ? '' : '\n'}]${end}\n`);
     else if (listed === 0) this.note('There are none.');
   }
 }
