@@ -6,7 +6,8 @@ import { EmbeddedError } from './database/embedded/errors.ts';
 import { databaseFault } from './database/faults.ts';
 import { MigrationError } from './database/migrate/migration-error.ts';
 import { redactLine } from './domain/redaction.ts';
-import { type Gateway, ListenError, startGateway } from './gateway.ts';
+import { type Gateway, startGateway } from './gateway.ts';
+import { ListenError } from './http/listen-error.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
 
 /** Past the shutdown's own bound, something hangs. */
@@ -74,6 +75,10 @@ function refusalByDatabase(error: Error): string | null {
 process.on('uncaughtException', (error) => {
   createLogger('fatal').fatal({ error }, 'a bug that nobody caught');
   process.exit(1);
+});
+// A promise that was left behind has broken nothing that others stand on, and one request must not end all the others.
+process.on('unhandledRejection', (error) => {
+  createLogger('error').error({ error }, 'a promise that nobody waited for has failed');
 });
 
 try {

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { ConfigError, LOG_LEVELS, readConfig, SETTINGS } from '../src/config.ts';
+import { ConfigError, LIMITS_MODES, LOG_LEVELS, readConfig, SETTINGS } from '../src/config.ts';
 import { TEST_SECRET } from './support/gateway.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -36,6 +36,14 @@ function defaultOf(name: keyof typeof SETTINGS): string {
   return Array.isArray(value) ? value.join(',') : String(value ?? '');
 }
 
+/** What the comment of a setting must say: its values, or a unit that its name does not. */
+const SAID: Readonly<Record<string, readonly string[]>> = {
+  LOG_LEVEL: LOG_LEVELS,
+  LIMITS_MODE: LIMITS_MODES,
+  QUERY_INTROSPECTION: ['on or off'],
+  QUERY_MAX_COST: ['points'],
+};
+
 describe('.env.example', () => {
   const described = describedSettings();
 
@@ -55,7 +63,7 @@ describe('.env.example', () => {
     if (bounds !== undefined) expect(comment).toContain(bounds);
     if (name.endsWith('_MS')) expect(comment).toContain('milliseconds');
     if (name.endsWith('_BYTES')) expect(comment).toContain('bytes');
-    if (name === 'LOG_LEVEL') for (const level of LOG_LEVELS) expect(comment).toContain(level);
+    for (const word of SAID[name] ?? []) expect(comment).toContain(word);
     // Its default, or what its absence means.
     if (defaultOf(name) === '') expect(comment).toContain('Absent:');
   });
@@ -91,14 +99,38 @@ describe('settings', () => {
     ['DATABASE_URL', 'postgres://user:pa ss@db:x/x', 'must be a URL'],
     ['LOG_LEVEL', 'INFO', 'must be one of trace'],
     ['BASE_DOMAIN', 'https://example.org', 'must be a host name'],
+    ['TRUST_PROXY', 'true', 'must be addresses or blocks'],
+    ['TRUST_PROXY', '10.0.0.0/8,proxy.example.org', 'must be addresses or blocks'],
+    ['TRUST_PROXY', '10.0.0.0/33', 'must be addresses or blocks'],
     ['PUBLIC_URL', 'example.org', 'must be an http or https URL'],
     ['PUBLIC_URL', 'ftp://example.org', 'must be an http or https URL'],
+    ['REDIS_URL', 'http://redis:6379', 'must begin with redis:// or rediss://'],
+    ['REDIS_URL', 'redis', 'must begin with redis:// or rediss://'],
+    ['REDIS_URL', 'redis://user:pa ss@cache:x', 'must be a URL'],
+    ['REDIS_PREFIX', 'gate house:', 'must be 1 to 64 printable characters'],
+    ['REDIS_PREFIX', 'gatehouse{1}:', 'must be 1 to 64 printable characters'],
+    ['REDIS_PREFIX', 'g'.repeat(65), 'must be 1 to 64 printable characters'],
+    ['LIMITS_MODE', 'off', 'must be one of enforce, measure'],
+    ['LIMITS_MODE', 'ENFORCE', 'must be one of enforce, measure'],
+    ['QUERY_INTROSPECTION', 'false', 'must be on or off'],
     ['CORS_ORIGINS', '*', 'must be origins'],
     ['CORS_ORIGINS', 'https://app.example.org,https://app.example.org/', 'must be origins'],
   ])('refuse %s=%s: %s', ([name, value, fault]) => {
     const read = () => readConfig({ GATEHOUSE_SECRETS: TEST_SECRET, [String(name)]: value });
     expect(read).toThrow(ConfigError);
     expect(read).toThrow(`${name} ${fault}`);
+  });
+
+  test.for([
+    ['REDIS_URL', 'redis://cache'],
+    ['REDIS_URL', 'rediss://user:p%40ss@cache.example.org:6380/2'],
+    ['REDIS_PREFIX', '!'],
+    ['REDIS_PREFIX', '~'.repeat(64)],
+    ['LIMITS_MODE', 'measure'],
+    ['QUERY_INTROSPECTION', 'off'],
+    ['METRICS_HOST', '::'],
+  ] as const)('take %s=%s as it is', ([name, value]) => {
+    expect(readConfig({ [name]: value })[name]).toBe(value);
   });
 
   test('are told wrong all together, what contradicts each other too', () => {
@@ -112,6 +144,11 @@ describe('settings', () => {
     const message = messageOf(() => readConfig({ ...environment, GATEHOUSE_X: 's3cret' }));
     expect(message).toContain('GATEHOUSE_X');
     expect(message).not.toContain('s3cret');
+  });
+
+  test('hold the trusted proxies as blocks', () => {
+    const { TRUST_PROXY } = readConfig({ TRUST_PROXY: '127.0.0.1, 2001:DB8::/32' });
+    expect(TRUST_PROXY.map(({ text }) => text)).toEqual(['127.0.0.1/32', '2001:db8::/32']);
   });
 
   test('hold several secrets, the current one first', () => {

@@ -63,5 +63,13 @@ test('the same moments come out, and keys end at the same moment, in every time 
     expect(rows).toEqual([{ recent: true }]);
     await gateway.kill('SIGTERM');
   }
+  const { rows: odd } = await database.pool.query(
+    `SELECT * FROM usage_counts WHERE date_trunc(bucket::text, starts_at, 'UTC') <> starts_at`,
+  );
+  const { rows: counted } = await database.pool.query(
+    'SELECT bucket, sum(requests)::int AS requests FROM usage_counts GROUP BY bucket ORDER BY bucket',
+  );
+  const requests = 2 * ZONES.length;
+  expect([odd, counted]).toEqual([[], ['MINUTE', 'HOUR', 'DAY'].map((bucket) => ({ bucket, requests }))]);
   expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
 });
