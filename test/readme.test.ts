@@ -4,18 +4,28 @@ import { existsSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SETTINGS } from '../src/config.ts';
+import { AUDIT_ACTIONS } from '../src/domain/audit.ts';
 import { REFUSALS } from '../src/domain/errors.ts';
 import { MEMBER_COLUMNS } from '../src/domain/member.ts';
 import { planNumbers } from '../src/domain/plan.ts';
 import { SCOPES } from '../src/domain/scope.ts';
 import { TOKEN_LENGTH } from '../src/domain/token.ts';
+import { USAGE_BUCKETS_MAX } from '../src/domain/usage.ts';
 import { USER_ERROR_CODES } from '../src/domain/user-error.ts';
 import { PAGE_DEFAULT, PAGE_MAX } from '../src/graphql/connection.ts';
 import { type Clone, type Example, examplesIn, openClone, readDocument, tableIn } from './support/documents.ts';
 import { ROOT } from './support/program.ts';
 import { useGateway } from './support/suite.ts';
 
-const FILES = ['README.md', 'docs/calling.md', 'docs/command-line.md', 'docs/operating.md'] as const;
+const FILES = [
+  'README.md',
+  'docs/calling.md',
+  'docs/limits.md',
+  'docs/command-line.md',
+  'docs/keys.md',
+  'docs/operating.md',
+  'docs/record.md',
+] as const;
 const documents = Object.fromEntries(
   await Promise.all([...FILES, 'src/README.md'].map(async (file) => [file, await readDocument(file)] as const)),
 ) as Record<(typeof FILES)[number] | 'src/README.md', string>;
@@ -97,10 +107,11 @@ function squeeze(text: string): string {
   return text.replaceAll(/\s/g, '');
 }
 
-/** `…` stands for what differs from run to run: an id, a token, a name. */
+/** `…` stands for what differs from run to run: an id, a token, a name; `{…}` for an object that is shown elsewhere. */
 function pattern(text: string): RegExp {
   const parts = squeeze(text).split('…');
-  return new RegExp(parts.map((part) => part.replaceAll(SPECIAL, String.raw`\$&`)).join('[^"]*?'));
+  const exact = parts.map((part) => part.replaceAll(SPECIAL, String.raw`\$&`)).join('[^"]*?');
+  return new RegExp(exact.replaceAll(String.raw`\{[^"]*?\}`, String.raw`\{.*\}`));
 }
 
 const SPECIAL = /[\\^$.*+?()[\]{}|]/g;
@@ -139,6 +150,20 @@ describe('what the documents say of the code', () => {
     expect(rows.map(([name]) => name)).toEqual(MEMBER_COLUMNS.map(code));
   });
 
+  test('the actions of the audit trail', () => {
+    const wanted = Object.entries(AUDIT_ACTIONS).map(([action, words]) => [code(action), words]);
+    expect(tableIn(documents['docs/record.md'], ['action', 'when'])).toEqual(wanted);
+  });
+
+  test('how long the record is kept', () => {
+    const text = documents['docs/record.md'];
+    for (const [name, setting] of Object.entries(SETTINGS).filter(([name]) => name.endsWith('_RETENTION_DAYS'))) {
+      expect(text).toContain(`${code(name)} (${setting.parse(undefined)})`);
+    }
+    expect(SETTINGS.USAGE_FLUSH_INTERVAL_MS.parse(undefined)).toBe(5_000);
+    expect(text).toContain(`a range has at most ${USAGE_BUCKETS_MAX.toLocaleString('en')}`);
+  });
+
   test('the numbers of the plans', () => {
     const none = { requestsPerMinute: null, networkRequestsPerMinute: null, costPerMinute: null };
     const heading = ['plan', 'requests a minute, a key', 'requests a minute, all keys', 'cost points a minute, a key'];
@@ -148,6 +173,25 @@ describe('what the documents say of the code', () => {
       return [plan, ...numbers.map((number) => number.toLocaleString('en'))];
     });
     expect(tableIn(documents['docs/command-line.md'], heading).slice(0, 2)).toEqual(wanted);
+  });
+
+  test('the bounds of a query and their defaults', () => {
+    const rows = tableIn(documents['docs/limits.md'], ['setting', 'default', 'what it bounds']);
+    const wanted = Object.entries(SETTINGS).filter(([name]) => /^QUERY_MAX_|^REQUEST_TIMEOUT_MS$/.test(name));
+    expect(Object.fromEntries(rows.map(([name, value]) => [name, value]))).toEqual(
+      Object.fromEntries(wanted.map(([name, setting]) => [code(name), String(setting.parse(undefined))])),
+    );
+  });
+
+  test('the windows of the plans', () => {
+    const rows = tableIn(documents['docs/limits.md'], ['name', 'whose', 'STANDARD', 'PREMIUM', 'what is counted']);
+    const none = { requestsPerMinute: null, networkRequestsPerMinute: null, costPerMinute: null };
+    const [standard, premium] = [planNumbers('STANDARD', none), planNumbers('PREMIUM', none)];
+    const wanted = (['requestsPerMinute', 'networkRequestsPerMinute', 'costPerMinute'] as const).map((number) => [
+      standard[number].toLocaleString('en'),
+      premium[number].toLocaleString('en'),
+    ]);
+    expect(rows.map(([, , ...numbers]) => numbers.slice(0, 2))).toEqual(wanted);
   });
 
   test('the settings of the README and their defaults', () => {
@@ -174,10 +218,10 @@ describe('what the documents say of the code', () => {
     expect(SETTINGS.SHUTDOWN_TIMEOUT_MS.parse(undefined)).toBe(10_000);
   });
 
-  test.each(['network', 'admin', 'member', 'key'])('every verb of `gatehouse %s`', (noun) => {
+  test.each(['network', 'admin', 'member', 'key', 'audit'])('every verb of `gatehouse %s`', (noun) => {
     const help = execFileSync(process.execPath, [join(ROOT, 'src/cli/main.ts'), noun, '--help'], { encoding: 'utf8' });
     const verbs = [...help.matchAll(/^ {2}(\w+) .*$/gm)].map(([, verb]) => verb).filter((verb) => verb !== 'help');
-    expect(verbs.length).toBeGreaterThan(1);
+    expect(verbs.length).toBeGreaterThan(0);
     for (const verb of verbs) expect(documents['docs/command-line.md']).toContain(`gatehouse ${noun} ${verb}`);
   });
 

@@ -8,7 +8,10 @@ const suite = useGateway({ BASE_DOMAIN });
 
 describe('me', () => {
   test('tells who is calling, with a token that has no scope at all', async () => {
-    const { admin, apiKey, network, token } = await makeNetwork(suite.database, { scopes: [] });
+    const { admin, apiKey, network, token } = await makeNetwork(suite.database, {
+      scopes: [],
+      network: { plan: 'STANDARD' },
+    });
     const reply = await suite.call(
       token,
       '{ me { id name email networkId role createdAt scopes plan apiKey { id name } } }',

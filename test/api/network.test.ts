@@ -5,11 +5,15 @@ import { BASE_DOMAIN, refusesAsAllDo } from '../support/refusals.ts';
 import { useGateway } from '../support/suite.ts';
 
 const suite = useGateway({ BASE_DOMAIN });
-const FIELDS = 'id slug name plan requestsPerMinute networkRequestsPerMinute costPerMinute createdAt updatedAt';
+const FIELDS =
+  'id slug name plan requestsPerMinute networkRequestsPerMinute costPerMinute monthlyQuota { limit } createdAt updatedAt';
 
 describe('network', () => {
   test('is the network that the token belongs to, whole', async () => {
-    const { network, token } = await makeNetwork(suite.database, { scopes: ['network:read'] });
+    const { network, token } = await makeNetwork(suite.database, {
+      scopes: ['network:read'],
+      network: { plan: 'STANDARD' },
+    });
     const reply = await suite.call(token, `{ network { ${FIELDS} } }`);
     expect(reply.status).toBe(200);
     expect(reply.body).toEqual({
@@ -22,6 +26,7 @@ describe('network', () => {
           requestsPerMinute: 100,
           networkRequestsPerMinute: 1_000,
           costPerMinute: 10_000,
+          monthlyQuota: null,
           createdAt: network.createdAt.toISOString(),
           updatedAt: network.updatedAt.toISOString(),
         },

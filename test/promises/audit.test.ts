@@ -1,187 +1,12 @@
 // Promise 6: a change and its audit event commit together, or neither does. The faults are PostgreSQL's own.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type Database, openDatabase } from '../../src/database/database.ts';
+import { afterEach, describe, expect, test } from 'vitest';
 import type { AuditEvent } from '../../src/database/generated/client.ts';
-import { toId } from '../../src/domain/id.ts';
+import { newUuid } from '../../src/domain/id.ts';
 import { fold } from '../../src/domain/text.ts';
 import { COMMAND_LINE } from '../../src/services/actor.ts';
-import { createAdmin, removeAdmin } from '../../src/services/admins.ts';
-import { createApiKey } from '../../src/services/api-keys/create.ts';
 import { revokeApiKey } from '../../src/services/api-keys/revoke.ts';
-import { importMembers } from '../../src/services/members/import.ts';
 import * as networks from '../../src/services/networks.ts';
-import { graphql } from '../support/client.ts';
-import { makeAdmin, makeKey, makeMembers, makeNetwork, type TestNetwork } from '../support/fixtures.ts';
-import { startTestGateway, type TestGateway } from '../support/gateway.ts';
-import { scratchUrl } from '../support/scratch.ts';
-
-let database: Database;
-let gateway: TestGateway;
-beforeAll(async () => {
-  const url = await scratchUrl({ migrated: true });
-  database = await openDatabase({ url, dataDir: '', poolSize: 5, statementTimeoutMs: 30_000 });
-  gateway = await startTestGateway({ DATABASE_URL: url });
-});
-afterAll(async () => {
-  await gateway.close();
-  await database.close();
-});
-
-/** What a write is made on: a network of its own, with what can be taken from it. */
-interface Own extends TestNetwork {
-  readonly other: { readonly adminId: string; readonly keyId: string };
-}
-
-async function makeOwn(): Promise<Own> {
-  const made = await makeNetwork(database);
-  const { network, admin } = made;
-  await makeMembers(database, network.id, 3);
-  const other = await makeAdmin(database, network.id, 'ADMIN');
-  const { apiKey } = await makeKey(database, network.id, { adminId: admin.id });
-  return { ...made, other: { adminId: other.id, keyId: apiKey.id } };
-}
-
-interface Write {
-  /** The table that the change itself is in. */
-  readonly table: 'networks' | 'admins' | 'api_keys' | 'members';
-  /** Resolves once it is done, to the request's id where there is one. */
-  readonly run: (own: Own) => Promise<string | null>;
-  /** What is on record after it. */
-  readonly event: (own: Own) => Partial<Record<keyof AuditEvent, unknown>>;
-}
-
-const NEW = { name: 'made', scopes: ['members:read'], expiresAt: null, environment: 'TEST' } as const;
-const PEOPLE = Buffer.from('email,name\nnew@example.test,New\nother@example.test,Other\nno address,Bad\n');
-
-async function done(work: Promise<{ ok: boolean }>): Promise<null> {
-  expect((await work).ok).toBe(true);
-  return null;
-}
-
-/** Throws the error of an answer, having seen that it gives nothing away. */
-async function asked({ token }: Own, query: string): Promise<string> {
-  const { body, headers } = await graphql(gateway.url, token, query);
-  const requestId = headers.get('x-request-id') ?? '';
-  const [error] = body.errors ?? [];
-  if (error === undefined) return requestId;
-  expect(error.message).toMatch(
-    new RegExp(`^(Internal server error: the operator can find it by ${requestId}|Service unavailable: .*)$`),
-  );
-  throw new Error(error.extensions.code);
-}
-
-const byOperator = (subjectType: string, subjectId: unknown, details: object) => ({
-  actorKind: 'COMMAND_LINE',
-  actorId: null,
-  subjectType,
-  subjectId,
-  details,
-});
-
-const WRITES: Readonly<Record<string, Write>> = {
-  'a key made by a key': {
-    table: 'api_keys',
-    run: (own) =>
-      asked(
-        own,
-        'mutation { createApiKey(input: { name: "made", scopes: [MEMBERS_READ], environment: TEST }) { token } }',
-      ),
-    event: ({ apiKey }) => ({
-      action: 'key.created',
-      actorKind: 'KEY',
-      actorId: apiKey.id,
-      subjectType: 'ApiKey',
-      details: { after: NEW },
-    }),
-  },
-  'a key revoked by a key': {
-    table: 'api_keys',
-    run: (own) =>
-      asked(own, `mutation { revokeApiKey(input: { id: "${toId('ApiKey', own.other.keyId)}" }) { apiKey { id } } }`),
-    event: ({ apiKey, other }) => ({
-      action: 'key.revoked',
-      actorKind: 'KEY',
-      actorId: apiKey.id,
-      subjectType: 'ApiKey',
-      subjectId: other.keyId,
-      details: { before: { status: 'ACTIVE' }, after: { status: 'REVOKED' } },
-    }),
-  },
-  'a key made by the operator': {
-    table: 'api_keys',
-    run: ({ network, admin }) => done(createApiKey(database, COMMAND_LINE, network.id, { ...NEW, adminId: admin.id })),
-    event: () => ({ action: 'key.created', ...byOperator('ApiKey', expect.any(String), { after: NEW }) }),
-  },
-  'a key revoked by the operator': {
-    table: 'api_keys',
-    run: ({ network, other }) => done(revokeApiKey(database, COMMAND_LINE, network.id, other.keyId)),
-    event: ({ other }) => ({
-      action: 'key.revoked',
-      ...byOperator('ApiKey', other.keyId, { before: { status: 'ACTIVE' }, after: { status: 'REVOKED' } }),
-    }),
-  },
-  'an admin made': {
-    table: 'admins',
-    run: ({ network }) =>
-      done(createAdmin(database, COMMAND_LINE, network.id, { email: 'new@example.test', name: 'New', role: 'ADMIN' })),
-    event: () => ({
-      action: 'admin.created',
-      ...byOperator('Admin', expect.any(String), { after: { role: 'ADMIN' } }),
-    }),
-  },
-  'an admin removed': {
-    table: 'admins',
-    run: ({ network, other }) => done(removeAdmin(database, COMMAND_LINE, network.id, other.adminId)),
-    event: ({ other }) => ({
-      action: 'admin.removed',
-      ...byOperator('Admin', other.adminId, { before: { role: 'ADMIN' }, after: { removedAt: expect.any(String) } }),
-    }),
-  },
-  'a network’s plan changed': {
-    table: 'networks',
-    run: ({ network }) => done(networks.updateNetwork(database, COMMAND_LINE, network.id, { plan: 'PREMIUM' })),
-    event: ({ network }) => ({
-      action: 'network.updated',
-      ...byOperator('Network', network.id, { before: { plan: 'STANDARD' }, after: { plan: 'PREMIUM' } }),
-    }),
-  },
-  'a network suspended': {
-    table: 'networks',
-    run: ({ network }) => done(networks.suspendNetwork(database, COMMAND_LINE, network.id)),
-    event: ({ network }) => ({
-      action: 'network.suspended',
-      ...byOperator('Network', network.id, {
-        before: { suspendedAt: null },
-        after: { suspendedAt: expect.any(String) },
-      }),
-    }),
-  },
-  'members imported': {
-    table: 'members',
-    run: ({ network }) =>
-      done(importMembers(database, COMMAND_LINE, network.id, { source: source(PEOPLE), format: 'csv' })),
-    event: () => ({
-      action: 'members.imported',
-      ...byOperator('Member', null, { created: 2, updated: 0, unchanged: 0, rejected: 1 }),
-    }),
-  },
-};
-
-/** What is on record of itself alone, not in a network that was there before. */
-const FOUNDING: Pick<Write, 'table' | 'run'> = {
-  table: 'networks',
-  run: () => done(networks.createNetwork(database, COMMAND_LINE, { slug: 'founded', name: 'Founded', ...STANDARD })),
-};
-const STANDARD = {
-  plan: 'STANDARD',
-  requestsPerMinute: null,
-  networkRequestsPerMinute: null,
-  costPerMinute: null,
-} as const;
-
-async function* source(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes;
-}
+import { byOperator, FOUNDING, makeOwn, suite, WRITES } from './audit-writes.ts';
 
 /** Each fault as a trigger: where it stands, when it strikes, and what it does. */
 const FAULTS = {
@@ -204,30 +29,34 @@ const FAULTS = {
 } as const satisfies Record<string, (table: string) => readonly [string, 'at once' | 'at commit', string]>;
 
 async function breakDown([table, when, what]: readonly [string, 'at once' | 'at commit', string]): Promise<void> {
-  await database.pool.query(`
+  await suite.database.pool.query(`
     CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${what}; RETURN NULL; END $$;
     CREATE CONSTRAINT TRIGGER fault AFTER INSERT OR UPDATE OR DELETE ON ${table}
     ${when === 'at once' ? '' : 'DEFERRABLE INITIALLY DEFERRED'} FOR EACH ROW EXECUTE FUNCTION fault()`);
 }
 
-afterEach(() => database.pool.query('DROP FUNCTION IF EXISTS fault() CASCADE'));
+afterEach(() => suite.database.pool.query('DROP FUNCTION IF EXISTS fault() CASCADE'));
 
-/** Every row of every table. */
+/** All tables but the counts of the month, which a gateway beside this adds to whenever it likes. */
 async function contents(): Promise<Record<string, string[]>> {
-  const { rows: tables } = await database.pool.query<{ name: string }>(
-    `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1`,
+  const { rows: tables } = await suite.database.pool.query<{ name: string }>(
+    `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public' AND table_name <> 'network_months'
+     ORDER BY 1`,
   );
   const all: Record<string, string[]> = {};
   for (const { name } of tables) {
-    const { rows } = await database.pool.query<{ row: string }>(`SELECT t::text AS row FROM "${name}" t ORDER BY 1`);
+    const { rows } = await suite.database.pool.query<{ row: string }>(
+      `SELECT t::text AS row FROM "${name}" t ORDER BY 1`,
+    );
     all[name] = rows.map(({ row }) => row);
   }
   return all;
 }
 
-describe.each(Object.entries({ ...WRITES, 'a network made': FOUNDING }))('%s', (_name, { table, run }) => {
+describe.each(Object.entries({ ...WRITES, 'a network made': FOUNDING }))('%s', (_name, { table, prepare, run }) => {
   test.for(Object.entries(FAULTS))('leaves nothing at all where %s', async ([, fault]) => {
     const own = await makeOwn();
+    await prepare?.(own);
     await breakDown(fault(table));
     const before = await contents();
     await expect(run(own)).rejects.toThrow();
@@ -235,16 +64,21 @@ describe.each(Object.entries({ ...WRITES, 'a network made': FOUNDING }))('%s', (
   });
 });
 
-describe.each(Object.entries(WRITES))('%s', (_name, { run, event }) => {
+describe.each(Object.entries(WRITES))('%s', (_name, { prepare, run, event }) => {
   test('is on record: who, what, before and after, by which request', async () => {
     const own = await makeOwn();
+    await prepare?.(own);
     const where = { networkId: own.network.id };
-    const known = new Set((await database.prisma.auditEvent.findMany({ where })).map(({ id }) => id));
-    const before = await database.prisma.$queryRaw<{ now: Date }[]>`SELECT now()::timestamptz(3) AS now`;
+    const known = new Set((await suite.database.prisma.auditEvent.findMany({ where })).map(({ id }) => id));
+    const before = await suite.database.prisma.$queryRaw<{ now: Date }[]>`SELECT now()::timestamptz(3) AS now`;
     const requestId = await run(own);
-    const events = (await database.prisma.auditEvent.findMany({ where })).filter(({ id }) => !known.has(id));
-    expect(events).toHaveLength(1);
-    expect(events[0]).toMatchObject({ networkId: own.network.id, requestId, ...event(own) });
+    const orderBy = { id: 'asc' } as const;
+    const events = (await suite.database.prisma.auditEvent.findMany({ where, orderBy })).filter(
+      ({ id }) => !known.has(id),
+    );
+    const expected = [event(own)].flat();
+    expect(events).toHaveLength(expected.length);
+    expect(events).toMatchObject(expected.map((one) => ({ networkId: own.network.id, requestId, ...one })));
     expect(events[0]?.createdAt.getTime()).toBeGreaterThanOrEqual(before[0]?.now.getTime() ?? Number.NaN);
     await expectNoSecret(events);
   });
@@ -253,9 +87,10 @@ describe.each(Object.entries(WRITES))('%s', (_name, { run, event }) => {
 /** No token, no digest, no address of anybody. */
 async function expectNoSecret(events: readonly AuditEvent[]): Promise<void> {
   const text = JSON.stringify(events);
-  expect(text).not.toMatch(/gk_(live|test)_/);
+  // More of a token than lists show.
+  expect(text).not.toMatch(/gk_(live|test)_[0-9A-Za-z]{5}/);
   expect(fold(text)).not.toContain('@');
-  const secrets = await database.prisma.secret.findMany({ select: { digest: true } });
+  const secrets = await suite.database.prisma.secret.findMany({ select: { digest: true } });
   for (const { digest } of secrets) {
     for (const encoding of ['hex', 'base64', 'base64url'] as const) {
       expect(text).not.toContain(Buffer.from(digest).toString(encoding));
@@ -263,36 +98,64 @@ async function expectNoSecret(events: readonly AuditEvent[]): Promise<void> {
   }
 }
 
+test.for(Object.entries(FAULTS))(
+  'the last batch of a long line of keys leaves nothing where %s; those before it stay',
+  async ([, fault]) => {
+    const { network, admin, other } = await makeOwn();
+    const line = Array.from({ length: 500 }, () => newUuid());
+    const common = { networkId: network.id, adminId: admin.id, redactedToken: '', scopes: [] };
+    const maker = { createdByKind: 'KEY' as const, createdById: other.keyId };
+    await suite.database.prisma.apiKey.createMany({
+      data: line.map((id) => ({ ...common, ...maker, id, name: id, nameFolded: id })),
+    });
+    const last = line.at(-1) ?? '';
+    const [table, when, what] = fault('api_keys');
+    const row = table === 'api_keys' ? 'NEW.id' : 'NEW.subject_id';
+    await breakDown([table, when, `IF ${row} = '${last}' THEN ${what}; END IF`]);
+    await expect(
+      revokeApiKey(suite.database, COMMAND_LINE, network.id, other.keyId, { includeCreated: true }),
+    ).rejects.toThrow();
+    const living = await suite.database.prisma.apiKey.findMany({
+      where: { id: { in: [other.keyId, ...line] }, revokedAt: null },
+    });
+    expect(living.map(({ id }) => id)).toEqual([last]);
+    const subjectId = { in: [other.keyId, ...line] };
+    const events = await suite.database.prisma.auditEvent.findMany({ where: { action: 'key.revoked', subjectId } });
+    expect(events.map((event) => event.subjectId).sort()).toEqual(
+      [other.keyId, ...line].filter((id) => id !== last).sort(),
+    );
+  },
+);
+
 describe('what changes nothing', () => {
   test('is not on record: a key revoked again, a network suspended again, a plan that it has already', async () => {
     const { network, other } = await makeOwn();
-    await revokeApiKey(database, COMMAND_LINE, network.id, other.keyId);
-    await networks.suspendNetwork(database, COMMAND_LINE, network.id);
-    const events = await database.prisma.auditEvent.count({ where: { networkId: network.id } });
-    await revokeApiKey(database, COMMAND_LINE, network.id, other.keyId);
-    await networks.suspendNetwork(database, COMMAND_LINE, network.id);
-    await networks.updateNetwork(database, COMMAND_LINE, network.id, { plan: network.plan });
-    expect(await database.prisma.auditEvent.count({ where: { networkId: network.id } })).toBe(events);
+    await revokeApiKey(suite.database, COMMAND_LINE, network.id, other.keyId);
+    await networks.suspendNetwork(suite.database, COMMAND_LINE, network.id);
+    const events = await suite.database.prisma.auditEvent.count({ where: { networkId: network.id } });
+    await revokeApiKey(suite.database, COMMAND_LINE, network.id, other.keyId);
+    await networks.suspendNetwork(suite.database, COMMAND_LINE, network.id);
+    await networks.updateNetwork(suite.database, COMMAND_LINE, network.id, { plan: network.plan });
+    expect(await suite.database.prisma.auditEvent.count({ where: { networkId: network.id } })).toBe(events);
   });
 
   test('is not on record: a key that was refused', async () => {
     const own = await makeOwn();
     const where = { networkId: own.network.id };
-    const events = await database.prisma.auditEvent.count({ where });
-    const { body } = await graphql(
-      gateway.url,
+    const events = await suite.database.prisma.auditEvent.count({ where });
+    const { body } = await suite.call(
       own.token,
       'mutation { createApiKey(input: { name: "", scopes: [] }) { userErrors { code } } }',
     );
     expect(body.data.createApiKey.userErrors).toEqual([{ code: 'BLANK' }]);
-    expect(await database.prisma.auditEvent.count({ where })).toBe(events);
+    expect(await suite.database.prisma.auditEvent.count({ where })).toBe(events);
   });
 });
 
 test('a network that is made is on record in itself', async () => {
   await FOUNDING.run(await makeOwn());
-  const network = await networks.findNetwork(database, 'founded');
-  const events = await database.prisma.auditEvent.findMany({ where: { networkId: network?.id ?? '' } });
+  const network = await networks.findNetwork(suite.database, 'founded');
+  const events = await suite.database.prisma.auditEvent.findMany({ where: { networkId: network?.id ?? '' } });
   expect(events).toMatchObject([
     {
       action: 'network.created',
@@ -303,8 +166,8 @@ test('a network that is made is on record in itself', async () => {
 
 test('a network that is deleted is on record after it has gone, step by step', async () => {
   const { network } = await makeOwn();
-  expect((await networks.deleteNetwork(database, COMMAND_LINE, network.id)).ok).toBe(true);
-  const events = await database.prisma.auditEvent.findMany({
+  expect((await networks.deleteNetwork(suite.database, COMMAND_LINE, network.id)).ok).toBe(true);
+  const events = await suite.database.prisma.auditEvent.findMany({
     where: { networkId: network.id },
     orderBy: { id: 'asc' },
   });

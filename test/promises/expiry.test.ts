@@ -1,6 +1,10 @@
 // Promise 1, for a key that ends by itself: by the database's clock, whatever the gateways' own clocks say.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
+import { digestOf } from '../../src/domain/token.ts';
+import { COMMAND_LINE } from '../../src/services/actor.ts';
+import { rotateApiKey } from '../../src/services/api-keys/rotate.ts';
+import { graphql } from '../support/client.ts';
 import { makeKey, makeNetwork, openTestDatabase } from '../support/fixtures.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { endUnderTraffic } from './traffic.ts';
@@ -68,3 +72,33 @@ test.for([
     expect(Math.min(...letIn)).toBeGreaterThan(0);
   },
 );
+
+test('no request that begins after an overlap’s end is let in with the old token, under load; the new one goes on', async () => {
+  for (let round = 0; round < 3; round += 1) {
+    const { network, admin } = await makeNetwork(database);
+    const { apiKey, token } = await makeKey(database, network.id, { adminId: admin.id });
+    const rotated = await rotateApiKey(database, COMMAND_LINE, network.id, apiKey.id, 60);
+    if (!rotated.ok) throw new Error(rotated.errors[0].message);
+    const endsAt = new Date((await databaseNow()).getTime() + LIFE_MS);
+    await database.pool.query('UPDATE secrets SET expires_at = $2 WHERE digest = $1', [digestOf(token), endsAt]);
+    const urls = gateways.map(({ url }) => url);
+    const outcome = await endUnderTraffic({ database, urls, token, keyId: apiKey.id, end: () => untilPast(endsAt) });
+    expect(outcome.late).toEqual([]);
+    expect(Math.min(...outcome.before)).toBeGreaterThan(0);
+    for (const { reply } of outcome.after) {
+      expect(reply.body.errors?.[0]?.message).toBe(`API token expired at ${endsAt.toISOString()}`);
+    }
+    for (const url of urls) expect((await graphql(url, rotated.token, '{ me { id } }')).status).toBe(200);
+  }
+});
+
+test('of two requests, one before and one after its end, the first is let in and the second is not', async () => {
+  const { network, admin } = await makeNetwork(database);
+  const expiresAt = new Date((await databaseNow()).getTime() + LIFE_MS);
+  const { token } = await makeKey(database, network.id, { adminId: admin.id, expiresAt });
+  const [near, far] = gateways.map(({ url }) => url);
+  const statusAt = async (url = '') => (await graphql(url, token, '{ me { id } }')).status;
+  expect(await statusAt(near)).toBe(200);
+  await untilPast(expiresAt);
+  expect([await statusAt(near), await statusAt(far)]).toEqual([401, 401]);
+});

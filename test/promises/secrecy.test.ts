@@ -3,14 +3,15 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Database, openDatabase } from '../../src/database/database.ts';
 import { toId } from '../../src/domain/id.ts';
 import { digestOf, mintToken } from '../../src/domain/token.ts';
 import { dataFolder } from '../support/data-folder.ts';
+import { everyRow } from '../support/every-row.ts';
 import { makeKey, makeNetwork } from '../support/fixtures.ts';
 import { hold } from '../support/lock.ts';
-import { type GatewayProgram, printedToken, runCommand, startGatewayProgram } from '../support/program.ts';
+import { type GatewayProgram, metricsOf, printedToken, runCommand, startGatewayProgram } from '../support/program.ts';
 import { post, type RawReply, type RawRequest, send, sendBytes } from '../support/raw-http.ts';
 import { mistyped } from '../support/refusals.ts';
 
@@ -36,10 +37,19 @@ let gateways: readonly GatewayProgram[] = [];
 let urls: readonly string[] = [];
 let rows = '';
 let audited = '';
+/** All that the API and the command line show of the audit trail, of usage and of refusals, and Prometheus is told. */
+let recorded = '';
+let rowsBesideSecrets = '';
 
 beforeAll(async () => {
   dataDir = await dataFolder();
-  const settings = { DATA_DIR: dataDir, LOG_LEVEL: 'trace', STATEMENT_TIMEOUT_MS: String(STATEMENT_TIMEOUT_MS) };
+  const settings = {
+    DATA_DIR: dataDir,
+    LOG_LEVEL: 'trace',
+    STATEMENT_TIMEOUT_MS: String(STATEMENT_TIMEOUT_MS),
+    USAGE_FLUSH_INTERVAL_MS: '100',
+    METRICS_PORT: '0',
+  };
   const first = startGatewayProgram(settings);
   await first.url;
   const second = startGatewayProgram(settings);
@@ -51,7 +61,9 @@ beforeAll(async () => {
   await askGatewaysAll(database);
   await breakThings(database);
   await command(['key', 'list', '--network', 'demo']);
+  recorded = [await readRecord(database), ...(await Promise.all(gateways.map(metricsOf)))].join('\n');
   rows = await everyRow(database);
+  rowsBesideSecrets = await everyRow(database, 'secrets');
   audited = JSON.stringify(await database.prisma.auditEvent.findMany());
   await database.close();
   for (const gateway of gateways) await gateway.kill('SIGTERM');
@@ -81,8 +93,18 @@ async function useCommands(): Promise<void> {
     '--scope',
     'members:read,members:email',
   ]);
-  tokens.push(JSON.parse(made).token);
+  const { id, token } = JSON.parse(made);
+  tokens.push(token);
   await command(['key', 'create', ...network, '--name', 'CI', '--scope', 'members:read']);
+  tokens.push(JSON.parse(await command(['--json', 'key', 'rotate', ...network, id, '--overlap', '1h'])).token);
+  const gone = JSON.parse(
+    await command(['--json', 'key', 'create', ...network, '--name', 'gone', '--scope', 'members:read']),
+  );
+  tokens.push(gone.token);
+  await command(['key', 'update', ...network, gone.id, '--note', `its token is ${gone.token}`]);
+  await command(['key', 'revoke', ...network, gone.token]);
+  await command(['key', 'revoke', ...network, '-'], mintToken('LIVE'));
+  await command(['key', 'show', ...network, id]);
 }
 
 /** To both gateways. */
@@ -191,6 +213,48 @@ async function askGatewaysAll(database: Database): Promise<void> {
     post(token, `mutation { revokeApiKey(input: { id: "${toId('ApiKey', few.apiKey.id)}" }) { apiKey { status } } }`),
   );
   await ask(post(token, `mutation { revokeApiKey(input: { id: "${few.token}" }) { userErrors { message } } }`));
+  await changeKeys(database, token);
+}
+
+/** Each change of a key, with a token or an address wherever a caller can put one. */
+async function changeKeys(database: Database, token: string): Promise<void> {
+  const { network, admin, token: own } = await makeNetwork(database);
+  const key = await makeKey(database, network.id, { adminId: admin.id });
+  tokens.push(own, key.token);
+  const id = toId('ApiKey', key.apiKey.id);
+  const [near = ''] = urls;
+  const rotate = `mutation { rotateApiKey(input: { id: "${id}", overlapSeconds: 600 }) { token } }`;
+  const named = { 'user-agent': `ci ${token} ${MEMBER_EMAIL}`, 'x-forwarded-for': token };
+  const { text } = await send(near, post(own, rotate, named));
+  tokens.push(JSON.parse(text).data.rotateApiKey.token);
+  for (const field of ['name', 'note']) {
+    await ask(
+      post(
+        own,
+        `mutation { updateApiKey(input: { id: "${id}", ${field}: "${key.token}" }) { userErrors { message } } }`,
+      ),
+    );
+  }
+  await ask(
+    post(
+      own,
+      `mutation { updateApiKey(input: { id: "${id}", allowedAddresses: ["${token}"] }) { userErrors { message } } }`,
+    ),
+  );
+  await ask(
+    post(
+      own,
+      `mutation { revokeApiKeys(input: { ids: ["${key.token}"], reason: "${token}" }) { userErrors { message } } }`,
+    ),
+  );
+  const report = (body: unknown): RawRequest => ({
+    path: '/leaked-tokens',
+    headers: { 'content-type': 'application/json' },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
+  await ask(report({ tokens: [key.token, 1], where: token }));
+  await ask(report(`{"tokens": ["${key.token}`));
+  await ask(report({ tokens: [key.token], where: `${token} of ${MEMBER_EMAIL}` }));
 }
 
 const CREATE = 'mutation { createApiKey(input: { name: "broken", scopes: [] }) { token } }';
@@ -236,17 +300,39 @@ async function breakThings(database: Database): Promise<void> {
   await ask(post(token, '{ me { id } }'));
 }
 
-async function everyRow({ pool }: Database): Promise<string> {
-  const { rows: tables } = await pool.query<{ name: string }>(
-    `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public'`,
+/** Tokens and addresses in every place that the record takes from a caller, and then all that it shows. */
+async function readRecord(database: Database): Promise<string> {
+  const { network, admin, token } = await makeNetwork(database);
+  const few = await makeKey(database, network.id, { adminId: admin.id, scopes: [] });
+  tokens.push(token, few.token);
+  const told = { 'user-agent': `curl ${token} ${MEMBER_EMAIL}`, 'x-forwarded-for': `${token}, ${MEMBER_EMAIL}` };
+  const create = `mutation ${few.token} { createApiKey(input: { name: "agent", scopes: [] }) { apiKey { id } } }`;
+  const [made] = await Promise.all([
+    send(urls[0] ?? '', post(token, create, told)),
+    ask(post(few.token, create, told)),
+    ask(post(token, `mutation { revokeApiKey(input: { id: "${few.token}" }) { userErrors { code } } }`, told)),
+  ]);
+  expect(JSON.parse(made.text).data.createApiKey.apiKey).not.toBeNull();
+  await database.pool.query('UPDATE api_keys SET expires_at = now() WHERE id = $1', [few.apiKey.id]);
+  await ask(post(few.token, '{ me { id } }', told));
+  const figures = 'requests errors limited cost';
+  const query = `{ auditEvents { nodes { action actorId subjectId details requestId address userAgent } }
+    authenticationFailures { nodes { keyId reason count } } refusedAttempts { nodes { keyId action code count } }
+    network { usage(bucket: MINUTE) { ${figures} } }
+    apiKeys { nodes { lastUsedAt lastUsedAddress usage(bucket: DAY) { ${figures} } } } }`;
+  const answer = await vi.waitFor(
+    async () => {
+      const { text } = await send(urls[1] ?? '', post(token, query));
+      if (!/"authenticationFailures":{"nodes":\[{.*"refusedAttempts":{"nodes":\[{/.test(text)) throw new Error(text);
+      return text;
+    },
+    { timeout: 15_000 },
   );
-  const texts = await Promise.all(
-    tables.map(async ({ name }) => {
-      const { rows: found } = await pool.query<{ row: string }>(`SELECT t::text AS row FROM "${name}" t`);
-      return found.map(({ row }) => row).join('\n');
-    }),
+  const slugs = [network.slug, 'demo'].map((slug) => ['--network', slug]);
+  const printed = await Promise.all(
+    slugs.flatMap((slug) => [command(['audit', 'list', ...slug]), command(['key', 'usage', ...slug])]),
   );
-  return texts.join('\n');
+  return [answer, ...printed].join('\n');
 }
 
 /** Twelve characters of a token's randomness: a list shows four of its start and four of its end. */
@@ -340,9 +426,18 @@ describe('there is no token, digest or address', () => {
   });
 
   test('in the audit trail', () => {
-    expect(audited).toContain('key.created');
+    for (const action of ['created', 'rotated', 'leaked']) expect(audited).toContain(`key.${action}`);
     // The network's slug is part of its own event.
     expect(secretsIn(audited.replaceAll(`"slug":"${MARK}"`, ''))).toEqual([]);
+  });
+
+  test('in what is shown of the trail, of usage and of refusals, be it in a user agent or a forwarded address', () => {
+    expect(recorded).toContain('"userAgent":"curl gk_[redacted] [redacted]"');
+    expect(recorded).toContain('"code":"NOT_FOUND"');
+    expect(recorded).toContain('"reason":"expired"');
+    expect(recorded).toContain('gatehouse_refused_tokens_total{reason="expired"}');
+    expect(recorded).toContain('"lastUsedAddress":"127.0.0.0/24"');
+    expect(secretsIn(recorded)).toEqual([]);
   });
 
   test('in PostgreSQL’s log', async () => {
@@ -385,6 +480,12 @@ describe('a token is', () => {
       expect(rows).not.toContain(piece);
       expect(rows).not.toContain(Buffer.from(piece).toString('hex'));
     }
+  });
+
+  test('nowhere by its digest, but in the one table that is for them', () => {
+    const shown = digests().filter((digest) => rowsBesideSecrets.toLowerCase().includes(digest.toLowerCase()));
+    expect(shown).toEqual([]);
+    expect(rowsBesideSecrets).toContain('MINUTE');
   });
 
   test('in no file of the database', async () => {

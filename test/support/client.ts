@@ -1,8 +1,20 @@
 /** A GraphQL client as plain as a caller's own: fetch, JSON, a token. */
 
+/** What an answer says of its cost, in points. */
+export interface CostReport {
+  readonly requested: number;
+  readonly actual: number;
+  readonly limit: number;
+  readonly remaining: number;
+  readonly resetAt: string;
+}
+
 export interface Reply {
   readonly status: number;
   readonly headers: Headers;
+  /** Of the body: what is beside data and errors. Null where there is none. */
+  readonly cost: CostReport | null;
+  /** Without its `extensions`. */
   readonly body: {
     // biome-ignore lint/suspicious/noExplicitAny: the answer's shape is what a test looks into
     readonly data?: any;
@@ -43,5 +55,17 @@ export async function graphql(
     },
     body: JSON.stringify({ query, variables: options.variables }),
   });
-  return { status: response.status, headers: response.headers, body: (await response.json()) as Reply['body'] };
+  return replyOf(response);
+}
+
+export async function replyOf(response: Response): Promise<Reply> {
+  return replyOfText(response.status, response.headers, await response.text());
+}
+
+/** The answer to one operation, of whatever client. */
+export function replyOfText(status: number, headers: Headers, text: string): Reply {
+  const { extensions, ...body } = JSON.parse(text) as Reply['body'] & {
+    readonly extensions?: { readonly cost?: CostReport };
+  };
+  return { status, headers, cost: extensions?.cost ?? null, body };
 }

@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
 import { type Database, openDatabase } from '../../src/database/database.ts';
-import type { Admin, ApiKey, Member, Network, Prisma } from '../../src/database/generated/client.ts';
+import type { Admin, Member, Network, Prisma } from '../../src/database/generated/client.ts';
+import type { KeyRow } from '../../src/database/tables.ts';
 import { newUuid } from '../../src/domain/id.ts';
 import { ALL_SCOPES, type Scope } from '../../src/domain/scope.ts';
 import { fold } from '../../src/domain/text.ts';
@@ -10,20 +11,41 @@ import { COMMAND_LINE } from '../../src/services/actor.ts';
 import { type CreateApiKeyInput, createApiKey } from '../../src/services/api-keys/create.ts';
 
 /** The run's database, opened once a test file. Close it in `afterAll`. */
-export function openTestDatabase(): Promise<Database> {
-  return openDatabase({ url: inject('databaseUrl'), dataDir: '', poolSize: 5, statementTimeoutMs: 30_000 });
+export function openTestDatabase({ statementTimeoutMs = 30_000 } = {}): Promise<Database> {
+  return openDatabase({ url: inject('databaseUrl'), dataDir: '', poolSize: 5, statementTimeoutMs });
 }
+
+/** A network's plan where nothing else is said. */
+export const STANDARD = {
+  plan: 'STANDARD',
+  requestsPerMinute: null,
+  networkRequestsPerMinute: null,
+  costPerMinute: null,
+  monthlyQuota: null,
+  monthlyQuotaEnforced: false,
+} as const;
 
 export interface TestNetwork {
   readonly network: Network;
   /** Its owner. */
   readonly admin: Admin;
   /** A key with the scopes asked for, acting for the owner. */
-  readonly apiKey: ApiKey;
+  readonly apiKey: KeyRow;
   readonly token: string;
 }
 
-/** A network of its own for one test, with an owner and a key that holds all scopes where none are named. */
+/** Numbers that no test reaches which is not about them. */
+export const PLENTY = {
+  plan: 'CUSTOM',
+  requestsPerMinute: 1_000_000,
+  networkRequestsPerMinute: 10_000_000,
+  costPerMinute: 100_000_000,
+} as const;
+
+/**
+ * A network of its own for one test, with an owner and a key that holds all scopes where none are named. Its limits are
+ * out of reach unless `network` names a plan.
+ */
 export async function makeNetwork(
   database: Database,
   {
@@ -33,7 +55,7 @@ export async function makeNetwork(
 ): Promise<TestNetwork> {
   const slug = `t-${randomBytes(8).toString('hex')}`;
   const network = await database.prisma.network.create({
-    data: { id: newUuid(), slug, name: `Test ${slug}`, ...data },
+    data: { id: newUuid(), slug, name: `Test ${slug}`, ...(data.plan === undefined ? PLENTY : {}), ...data },
   });
   const admin = await makeAdmin(database, network.id);
   const { apiKey, token } = await makeKey(database, network.id, { scopes, adminId: admin.id });
@@ -51,16 +73,21 @@ export async function makeKey(
   database: Database,
   networkId: string,
   input: Partial<CreateApiKeyInput> & { adminId: string },
-): Promise<{ apiKey: ApiKey; token: string }> {
+): Promise<{ apiKey: KeyRow; token: string }> {
+  // Stored directly: sooner than a key may be made to end, for a test that is to see it end.
+  const { expiresAt = null } = input;
   const made = await createApiKey(database, COMMAND_LINE, networkId, {
     name: `key ${randomBytes(6).toString('hex')}`,
     scopes: ALL_SCOPES,
-    expiresAt: null,
     environment: 'LIVE',
     ...input,
+    expiresAt: null,
   });
   if (!made.ok) throw new Error(made.errors[0].message);
-  return made;
+  const { apiKey, token } = made;
+  if (expiresAt === null) return { apiKey, token };
+  await database.prisma.apiKey.update({ where: { id: apiKey.id }, data: { expiresAt } });
+  return { apiKey: { ...apiKey, expiresAt }, token };
 }
 
 /** Members, in the order of their ids. `shape` overrides what is generated. */

@@ -8,7 +8,8 @@ import { ALL_SCOPES, type Scope } from '../../src/domain/scope.ts';
 import { mintToken } from '../../src/domain/token.ts';
 import { COMMAND_LINE } from '../../src/services/actor.ts';
 import { revokeApiKey } from '../../src/services/api-keys/revoke.ts';
-import type { Reply } from './client.ts';
+import { expectCharged, expectUncharged } from './charges.ts';
+import { type Reply, replyOfText } from './client.ts';
 import { makeNetwork, type TestNetwork } from './fixtures.ts';
 import { post, send } from './raw-http.ts';
 import type { Suite } from './suite.ts';
@@ -90,6 +91,7 @@ export function refusesAsAllDo(suite: Suite, operation: Operation): void {
       const headers = authorization === null ? {} : { authorization };
       const reply = await suite.call(null, operation.query, { variables: operation.variables?.(own) ?? {}, headers });
       expectRefusal(reply, { status: 401, code, message, challenge });
+      expectUncharged(reply);
       expect(await state(suite, own)).toEqual(before);
     });
   });
@@ -111,6 +113,7 @@ export function refusesAsAllDo(suite: Suite, operation: Operation): void {
         challenge: `Bearer error="insufficient_scope", scope="${missing.join(' ')}"`,
       });
       expect(reply.body.errors?.[0]?.extensions['missingScopes']).toEqual(missing);
+      expectCharged(reply, NO_POINTS);
       expect(await state(suite, own)).toEqual(before);
     });
 
@@ -124,6 +127,8 @@ export function refusesAsAllDo(suite: Suite, operation: Operation): void {
         message: /^Forbidden: this network is suspended$/,
         challenge: 'Bearer error="insufficient_scope"',
       });
+      // Its token is not valid as long as that lasts.
+      expectUncharged(reply);
       expect(await state(suite, own)).toEqual(before);
     });
   });
@@ -151,13 +156,17 @@ export function refusesAsAllDo(suite: Suite, operation: Operation): void {
         body: JSON.stringify({ query: operation.query, variables: operation.variables?.(own) }),
         ...(path === null ? {} : { path: `/networks/${path}/graphql` }),
       });
-      const reply = { status, headers: new Headers(headers as Record<string, string>), body: JSON.parse(text) };
+      const reply = replyOfText(status, new Headers(headers as Record<string, string>), text);
       const challenge = expected.status === 403 ? 'Bearer error="insufficient_scope"' : null;
       expectRefusal(reply, { ...expected, challenge });
+      expectCharged(reply, NO_POINTS);
       expect([await state(suite, own), await state(suite, other)]).toEqual(before);
     });
   });
 }
+
+/** A refusal of a valid token costs one request and no points. */
+const NO_POINTS = { requested: 0, actual: 0 } as const;
 
 interface Expected {
   readonly status: number;
