@@ -7,9 +7,13 @@ import type { LoadOrder, LoadResult } from './load.ts';
 
 const HEAD_END = '\r\n\r\n';
 const CONTENT_LENGTH = /\r\ncontent-length: *(\d+)/i;
-const GOOD_HEAD = 'HTTP/1.1 200 ';
+interface Good {
+  readonly head: string;
+  readonly body: Buffer;
+}
 /** So begins an answer of GraphQL without errors, and those of the bench's other servers too. */
-const GOOD_BODY = Buffer.from('{"data":{');
+const SERVED: Good = { head: 'HTTP/1.1 200 ', body: Buffer.from('{"data":{') };
+const REFUSED: Good = { head: 'HTTP/1.1 429 ', body: Buffer.from('{"errors":[{"message":"Rate limit exceeded') };
 
 process.on('message', (order: LoadOrder) => {
   run(order).then(report, (error: unknown) =>
@@ -21,15 +25,19 @@ function report(result: LoadResult): void {
   process.send?.(result);
 }
 
-async function run({ url, requests, connections, ms }: LoadOrder): Promise<LoadResult> {
+async function run({ url, requests, areRefused, connections, ms }: LoadOrder): Promise<LoadResult> {
   const { hostname, port } = new URL(url);
   const sockets = await Promise.all(Array.from({ length: connections }, () => open(hostname, Number(port))));
   const wire = requests.map((request) => Buffer.from(request));
+  // A key over its limit is let in once a window all the same.
+  const good = areRefused ? [REFUSED, SERVED] : [SERVED];
   const startedMs = performance.now();
   const untilMs = startedMs + ms;
   try {
     const counts = await Promise.all(
-      sockets.map((socket, index) => exchange(socket, wire, Math.floor((index * wire.length) / connections), untilMs)),
+      sockets.map((socket, index) =>
+        exchange(socket, good, wire, Math.floor((index * wire.length) / connections), untilMs),
+      ),
     );
     return { answers: counts.reduce((sum, count) => sum + count, 0), seconds: (performance.now() - startedMs) / 1000 };
   } finally {
@@ -45,9 +53,15 @@ function open(host: string, port: number): Promise<Socket> {
 }
 
 /** Sends one request after the other on one connection until the time is up; resolves to the number of answers. */
-function exchange(socket: Socket, requests: readonly Buffer[], first: number, untilMs: number): Promise<number> {
+function exchange(
+  socket: Socket,
+  good: readonly Good[],
+  requests: readonly Buffer[],
+  first: number,
+  untilMs: number,
+): Promise<number> {
   return new Promise((resolve, reject) => {
-    const reader = new AnswerReader();
+    const reader = new AnswerReader(good);
     let answers = 0;
     const send = () => socket.write(requests[(first + answers) % requests.length] ?? '');
     socket.on('error', reject);
@@ -68,9 +82,14 @@ function exchange(socket: Socket, requests: readonly Buffer[], first: number, un
 
 /** Tells where an answer ends, and whether it is a good one. */
 class AnswerReader {
+  readonly #good: readonly Good[];
   /** What has come of an answer whose size is not known yet. */
   #start: Buffer | null = null;
   #missing = 0;
+
+  constructor(good: readonly Good[]) {
+    this.#good = good;
+  }
 
   /** Whether the answer is whole with this chunk. Throws where it is not a good one. */
   take(chunk: Buffer): boolean {
@@ -78,7 +97,7 @@ class AnswerReader {
       this.#missing -= chunk.length;
     } else {
       const start = this.#start === null ? chunk : Buffer.concat([this.#start, chunk]);
-      const size = sizeOf(start);
+      const size = sizeOf(start, this.#good);
       this.#start = size === null ? start : null;
       if (size === null) return false;
       this.#missing = size - start.length;
@@ -89,15 +108,16 @@ class AnswerReader {
 }
 
 /** The bytes of the whole answer; null while its head and its body's beginning have not come. */
-function sizeOf(start: Buffer): number | null {
+function sizeOf(start: Buffer, goods: readonly Good[]): number | null {
   const end = start.indexOf(HEAD_END);
   if (end < 0) return null;
   const body = end + HEAD_END.length;
   const head = start.toString('latin1', 0, end);
-  if (!head.startsWith(GOOD_HEAD)) throw new Error(`answered ${start.toString()}`);
+  const good = goods.find((candidate) => head.startsWith(candidate.head));
+  if (good === undefined) throw new Error(`answered ${start.toString()}`);
   const length = Number(CONTENT_LENGTH.exec(head)?.[1]);
   if (Number.isNaN(length)) throw new Error('the answer has no content-length');
-  if (start.length < body + Math.min(length, GOOD_BODY.length)) return null;
-  if (start.indexOf(GOOD_BODY, body) !== body) throw new Error(`answered ${start.toString()}`);
+  if (start.length < body + Math.min(length, good.body.length)) return null;
+  if (start.indexOf(good.body, body) !== body) throw new Error(`answered ${start.toString()}`);
   return body + length;
 }

@@ -9,6 +9,8 @@ export interface LoadRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | null;
+  /** Whether the good answer to it is a refusal by a limit. */
+  readonly isRefused?: boolean;
 }
 
 export interface Load {
@@ -22,6 +24,8 @@ export interface LoadOrder {
   readonly url: string;
   /** As they go over the wire. */
   readonly requests: readonly string[];
+  /** Whether the answers are to be refusals by a limit. */
+  readonly areRefused: boolean;
   readonly connections: number;
   readonly ms: number;
 }
@@ -37,7 +41,8 @@ export function startLoad(): Load {
   return {
     async run(url, requests, ms) {
       const answered = once(child, 'message').then(([message]) => message as LoadResult);
-      const order: LoadOrder = { url, requests: requests.map(wire), connections: CONNECTIONS, ms };
+      const areRefused = requests.some(({ isRefused }) => isRefused === true);
+      const order: LoadOrder = { url, requests: requests.map(wire), areRefused, connections: CONNECTIONS, ms };
       if (child.connected) child.send(order);
       const result = await Promise.race([answered, ended]);
       if ('failure' in result) throw new Error(`${url}: ${result.failure}`);

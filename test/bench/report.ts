@@ -1,42 +1,47 @@
 /** What the bench prints. */
 import { availableParallelism, cpus } from 'node:os';
 import { CONNECTIONS } from './load.ts';
-import { median, type Pace, type RaceResult, ratios } from './rounds.ts';
+import { type Aim, median, type Pace, type Result, ratios } from './rounds.ts';
 
-const NAME_WIDTH = 30;
+const NAME_WIDTH = 52;
 const CELL_WIDTHS = [9, 8, 14, 8, 8] as const;
 
-/** `postgres`: its version. */
-export function report(results: readonly RaceResult[], pace: Pace, postgres: string): string {
+/** `once`: what was measured in one go. `postgres`: its version. */
+export function report(results: readonly Result[], once: readonly Result[], pace: Pace, postgres: string): string {
   const processor = cpus()[0]?.model.trim() ?? 'unknown processor';
+  // One short round tells nothing.
+  const isJudged = pace.rounds > 1;
   return [
     `${availableParallelism()} cores (${processor}), Node ${process.versions.node}, ${postgres}`,
     `${CONNECTIONS} connections; medians of ${pace.rounds} interleaved rounds of ${pace.turnMs} ms`,
-    "ratio: Gatehouse's rate over the other's, with its range over the rounds",
+    "ratio: Gatehouse's figure over the other's, with its range over the rounds",
     'Gatehouse runs with its default settings and logs each request, to a file',
     '',
-    ...results.flatMap(table),
+    ...results.flatMap((result) => table(result, isJudged)),
+    ...(once.length === 0 ? [] : ['once each, from the first row to the last', '']),
+    ...once.flatMap((result) => table(result, isJudged)),
   ].join('\n');
 }
 
-function table({ race, gateway, rivals }: RaceResult): string[] {
+function table({ title, unit, gateway, rivals, figures = [] }: Result, isJudged: boolean): string[] {
   return [
-    row(race.title, race.unit, 'ratio', 'range', 'aim'),
-    row(`  ${race.gateway.name}`, rounded(gateway)),
-    ...rivals.map(({ rival, rates }) => {
-      const found = ratios(gateway, rates);
-      const range = `${Math.min(...found).toFixed(2)} to ${Math.max(...found).toFixed(2)}`;
-      const cells = [rounded(rates), median(found).toFixed(2), range, `≥ ${rival.aim}`, verdict(found, rival.aim)];
-      return row(`  ${rival.name}`, ...cells);
+    row(title, unit, 'ratio', 'range', 'aim'),
+    row(`  ${gateway.name}`, rounded(gateway.rates)),
+    ...rivals.map(({ name, rates, aim }) => {
+      const found = ratios(gateway.rates, rates);
+      const range = found.length === 1 ? '' : `${Math.min(...found).toFixed(2)} to ${Math.max(...found).toFixed(2)}`;
+      return row(`  ${name}`, rounded(rates), median(found).toFixed(2), range, ...verdict(found, aim, isJudged));
     }),
+    ...figures.map(({ name, value, aim }) =>
+      row(`  ${name}`, value.toFixed(2), '', '', `≤ ${aim}`, value <= aim ? 'met' : 'missed'),
+    ),
     '',
   ];
 }
 
-/** One round tells nothing. */
-function verdict(found: readonly number[], aim: number): string {
-  if (found.length === 1) return '';
-  return median(found) >= aim ? 'met' : 'missed';
+function verdict(found: readonly number[], aim: Aim, isJudged: boolean): string[] {
+  if (aim === null) return [];
+  return [`≥ ${aim}`, isJudged ? (median(found) >= aim ? 'met' : 'missed') : ''];
 }
 
 function rounded(rates: readonly number[]): string {

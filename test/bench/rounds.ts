@@ -10,6 +10,15 @@ export interface Race {
   readonly unit: string;
   readonly gateway: Contestant;
   readonly rivals: readonly Rival[];
+  /** What else came out, asked for after the last round. */
+  readonly figures?: () => Promise<readonly Figure[]>;
+}
+
+export interface Figure {
+  readonly name: string;
+  readonly value: number;
+  /** The most that it should be. */
+  readonly aim: number;
 }
 
 export interface Contestant {
@@ -19,9 +28,11 @@ export interface Contestant {
 }
 
 export interface Rival extends Contestant {
-  /** The least that the gateway's rate should be, as a part of this one's. */
-  readonly aim: number;
+  readonly aim: Aim;
 }
+
+/** The least that the gateway's figure should be, as a part of the other's; null: measured, and nothing aimed at. */
+export type Aim = number | null;
 
 export interface Pace {
   readonly rounds: number;
@@ -29,35 +40,44 @@ export interface Pace {
   readonly turnMs: number;
 }
 
-export interface RaceResult {
-  readonly race: Race;
-  /** The gateway's rate in each round. */
-  readonly gateway: readonly number[];
-  readonly rivals: readonly { readonly rival: Rival; readonly rates: readonly number[] }[];
+/** What was measured of one thing. */
+export interface Result {
+  readonly title: string;
+  readonly unit: string;
+  readonly gateway: Figures;
+  readonly rivals: readonly (Figures & { readonly aim: Aim })[];
+  /** What else came out. */
+  readonly figures?: readonly Figure[];
+}
+
+export interface Figures {
+  readonly name: string;
+  /** One for each round. */
+  readonly rates: readonly number[];
 }
 
 /** `signal`: ends the run before the next turn. */
-export async function run(races: readonly Race[], pace: Pace, signal: AbortSignal): Promise<RaceResult[]> {
-  const results = races.map((race) => ({
-    race,
-    gateway: [] as number[],
-    rivals: race.rivals.map((rival) => ({ rival, rates: [] as number[] })),
+export async function run(races: readonly Race[], pace: Pace, signal: AbortSignal): Promise<Result[]> {
+  const results = races.map(({ title, unit, gateway, rivals }) => ({
+    title,
+    unit,
+    gateway: { ...gateway, rates: [] as number[] },
+    rivals: rivals.map((rival) => ({ ...rival, rates: [] as number[] })),
   }));
-  const turns = results.flatMap(({ race, gateway, rivals }) => [
-    { contestant: race.gateway, rates: gateway },
-    ...rivals.map(({ rival, rates }) => ({ contestant: rival, rates })),
-  ]);
-  for (const { contestant } of turns) {
+  const turns = results.flatMap(({ gateway, rivals }) => [gateway, ...rivals]);
+  for (const { rate } of turns) {
     signal.throwIfAborted();
-    await contestant.rate(pace.warmUpMs);
+    await rate(pace.warmUpMs);
   }
   for (let round = 0; round < pace.rounds; round += 1) {
-    for (const { contestant, rates } of turns) {
+    for (const { rate, rates } of turns) {
       signal.throwIfAborted();
-      rates.push(await contestant.rate(pace.turnMs));
+      rates.push(await rate(pace.turnMs));
     }
   }
-  return results;
+  return Promise.all(
+    results.map(async (result, index) => ({ ...result, figures: (await races[index]?.figures?.()) ?? [] })),
+  );
 }
 
 /** What one is of the other, round by round. */

@@ -11,19 +11,30 @@ const PRELOAD = new URL('../../.config/require-node.mjs', import.meta.url).href;
 /** What Node runs for each. */
 const FILES = {
   gateway: '../../src/main.ts',
+  'gateway-on-redis': '../../src/main.ts',
+  'without-windows': 'servers/without-windows.ts',
+  'gateway-uncounted': '../../src/main.ts',
   'bare-yoga': 'servers/bare-yoga.ts',
   stock: 'servers/stock.ts',
   'bare-pg': 'servers/bare-pg.ts',
+  postgraphile: 'servers/postgraphile.ts',
 } as const;
 export type ServerName = keyof typeof FILES;
+/** What differs from the environment of all. */
+const SETTINGS: Partial<Record<ServerName, Readonly<Record<string, string>>>> = {
+  'gateway-uncounted': { USAGE_FLUSH_INTERVAL_MS: '0' },
+};
 
 export interface ServerProcess {
   readonly url: string;
+  /** The most memory that it has had so far, in MB; null where the system does not say (Linux does). */
+  peakMb(): Promise<number | null>;
   stop(): Promise<void>;
 }
 
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 15_000;
+const PEAK_MEMORY = /^VmHWM:\s*(\d+) kB/m;
 const ADDRESS = /http:\/\/\S+/;
 
 /** Standard error, the gateway's log, goes to a file in `folder`; it is shown where the start fails. */
@@ -36,11 +47,11 @@ export async function startServer(
   const log = await open(logFile, 'a');
   const file = fileURLToPath(new URL(FILES[name], import.meta.url));
   const child = spawn(process.execPath, ['--import', PRELOAD, file], {
-    env: { ...process.env, ...environment },
+    env: { ...process.env, ...environment, ...SETTINGS[name] },
     stdio: ['ignore', 'pipe', log.fd],
   });
   try {
-    return { url: await addressOf(child), stop: () => stop(child) };
+    return { url: await addressOf(child), peakMb: () => peakMb(child), stop: () => stop(child) };
   } catch (error) {
     await stop(child);
     throw new Error(`${name} did not start:\n${await readFile(logFile, 'utf8')}`, { cause: error });
@@ -64,6 +75,12 @@ async function addressOf(child: ChildProcess): Promise<string> {
     // What else it prints is read and dropped, so that the pipe never fills.
     child.stdout.resume();
   }
+}
+
+async function peakMb(child: ChildProcess): Promise<number | null> {
+  const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
+  const kilobytes = PEAK_MEMORY.exec(status)?.[1];
+  return kilobytes === undefined ? null : Number(kilobytes) / 1_024;
 }
 
 async function stop(child: ChildProcess): Promise<void> {

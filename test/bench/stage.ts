@@ -6,17 +6,25 @@ import type { Contestant, Race } from './rounds.ts';
 import type { ServerName } from './server-process.ts';
 
 export interface Stage {
+  /** Aborted when the run is to end: by the operator, or because its time is up. */
+  readonly signal: AbortSignal;
+  /** As the servers have them. */
+  readonly environment: Readonly<Record<string, string>>;
   /** The database of all servers, for what a measurement makes or checks by itself. */
   readonly database: Database;
   readonly community: Community;
+  /** Null where there is no Redis to measure with. */
+  readonly redisUrl: string | null;
   /** Starts a server, or finds it started by another measurement; resolves to its address. */
   start(server: ServerName): Promise<string>;
+  /** The most memory that a server has had so far, in MB; null where the system does not say. */
+  peakMb(server: ServerName): Promise<number | null>;
   /** A contestant whose rate is its good answers a second to these requests, under the load of all connections. */
   underLoad(name: string, url: string, requests: readonly LoadRequest[]): Contestant;
 }
 
-/** Prepares a race. Throws where a server does not answer as it should. */
-export type Measurement = (stage: Stage) => Promise<Race>;
+/** Prepares a race; null where something that it needs is not here. Throws where a server does not answer as it should. */
+export type Measurement = (stage: Stage) => Promise<Race | null>;
 
 /** A GraphQL request as a client sends it. */
 export function graphqlRequest(

@@ -18,7 +18,7 @@ interface Row {
 
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 const TEXT = `SELECT id, name, role, status, location, created_at FROM members
-WHERE network_id = $1 AND id > $2::uuid ORDER BY id LIMIT $3`;
+WHERE network_id = $1 AND id > $2::uuid ORDER BY network_id, id LIMIT $3`;
 
 const networkId = process.env['BENCH_NETWORK_ID'];
 const pool = new pg.Pool({ connectionString: process.env['DATABASE_URL'], max: 10 });
