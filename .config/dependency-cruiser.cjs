@@ -45,7 +45,7 @@ const ROOMS = [
     'graphql',
     [
       'domain/',
-      'database/(network-reads|keyset|tables|faults)\\.ts',
+      'database/(network-reads|keyset|key-filter|previous-secrets|tables|record-lists|faults)\\.ts',
       'database/generated/',
       'services/caller-services\\.ts',
       'limits/',
@@ -107,14 +107,16 @@ const HOMES = [
   [
     'yoga',
     'graphql-yoga',
-    'src/graphql/server\\.ts|test/bench/',
-    'Yoga’s defaults (CORS, health check, error masking, GraphiQL) are traps that server.ts switches off in one place.',
+    'src/graphql/(server\\.ts|plugins/)|test/bench/',
+    'Yoga’s defaults (CORS, health check, error masking, GraphiQL) are traps that server.ts switches off in one place; its ' +
+      'hooks are in plugins/.',
   ],
   [
     'shield',
     'graphql-(shield|middleware)',
-    'src/graphql/scopes\\.ts|test/bench/',
-    'Shield has to be loaded in a certain way and wraps far too much when told to. scopes.ts does both right.',
+    'src/graphql/(scopes|rate-limits)\\.ts|test/bench/',
+    'Shield has to be loaded in a certain way (shield-loader.ts) and wraps far too much when told to. scopes.ts does both ' +
+      'right.',
   ],
   [
     'graphql-tools',
@@ -134,8 +136,27 @@ const HOMES = [
     'src/graphql/loaders\\.ts|src/access/',
     'A loader of one’s own is a cache of one’s own. Use context.loaders, which live as long as one request.',
   ],
+  [
+    'rate-limit',
+    'graphql-rate-limit',
+    'src/graphql/rate-limits\\.ts',
+    'It lets in any number of calls at once, but for a store like the one in rate-limits.ts. Declare @rateLimit on the field.',
+  ],
+  [
+    'redis',
+    'redis|@redis/[^/]+',
+    'src/limits/redis-windows\\.ts|test/',
+    'Redis may be away at any moment. limits/ knows what then; nothing else may depend on it.',
+  ],
+  ['prometheus', 'prom-client', 'src/observability/', 'Metrics are named in one place. Take Metrics as an argument.'],
   ['pino', 'pino', 'src/observability/', 'A logger made elsewhere would not redact. Take a Logger as an argument.'],
   ['zod', 'zod', 'src/config\\.ts', 'Settings are parsed with zod. Input of callers has rules of its own in domain/.'],
+  [
+    'ipaddr',
+    'ipaddr.js',
+    'src/domain/address\\.ts',
+    'Addresses have one spelling, and one reader that knows the traps. Call parseAddress() and parseBlock().',
+  ],
   ['uuid', 'uuid', 'src/domain/id\\.ts', 'Ids are UUIDv7 in one spelling. Use newUuid() and toId().'],
   ['command-line', 'commander|cli-progress', 'src/cli/', 'What a terminal needs stays with the command line.'],
   [
