@@ -10,6 +10,13 @@ export interface Charge {
   readonly amount: number;
 }
 
+/** All that one request is charged. */
+export interface ChargedRequest {
+  readonly charges: readonly Charge[];
+  /** Counted even where it does not fit. */
+  readonly force: boolean;
+}
+
 /** A window as it stands after the step. */
 export interface WindowState {
   /** What it may hold as this gateway decides: `max`, or this gateway's share of it. */

@@ -5,7 +5,8 @@
  * so that a cluster keeps them together. What is only looked at is not written.
  */
 import { WINDOW_SECONDS } from '../domain/limit.ts';
-import { BUCKETS } from './sliding-window.ts';
+import type { ChargedRequest, Taken } from './limiter.ts';
+import { AMOUNT_MAX, BUCKETS } from './sliding-window.ts';
 
 /** A window that nothing was added to for so long holds nothing. */
 const IDLE_SECONDS = BUCKETS + 1;
@@ -18,22 +19,45 @@ local nowMs = second * 1000 + math.floor(tonumber(time[2]) / 1000)
 `;
 
 /**
- * KEYS: the windows. ARGV: force (0 or 1), then max and amount of each window. Gives: granted (0 or 1), the second, then
- * used, resetMs and retryMs of each window.
+ * Several requests of one network, one after the other: each is let in whole or not at all, and the next finds what those
+ * before it left. KEYS: their windows, each once. ARGV: how many requests; then of each request force (0 or 1), how many
+ * charges, and of each charge the window (its place in KEYS), max and amount. Gives: the second; then of each request
+ * granted (0 or 1), and of each of its charges used, resetMs and retryMs.
  */
 const TAKE = `
-local force = ARGV[1] == '1'
+local function held(w, at)
+  if at == w.now then return w.bucket + w.added end
+  local amount = w.cells[at]
+  if not amount then
+    amount = tonumber(redis.call('HGET', w.key, at) or 0)
+    w.cells[at] = amount
+  end
+  return amount
+end
+local function retryMs(w, tooMuch)
+  if tooMuch > w.used then return ${BUCKETS * 1_000} end
+  local freed = 0
+  local at = w.oldest
+  while at <= w.now do
+    freed = freed + held(w, at)
+    if freed >= tooMuch then break end
+    at = at + 1
+  end
+  return math.max(1, (at + ${BUCKETS}) * 1000 - nowMs)
+end
+local function resetMs(w)
+  if w.used <= 0 then return 0 end
+  local newest = w.now
+  while newest > w.oldest and held(w, newest) <= 0 do newest = newest - 1 end
+  return math.max(1, (newest + ${BUCKETS}) * 1000 - nowMs)
+end
 local windows = {}
-local granted = true
 for i, key in ipairs(KEYS) do
-  local max, amount = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
   local head = redis.call('HMGET', key, 't', 'n', 'o', second)
-  local w = { key = key, max = max, amount = amount, used = tonumber(head[1]) or 0, retryMs = 0 }
-  w.newest = tonumber(head[2])
+  local w = { key = key, used = tonumber(head[1]) or 0, newest = tonumber(head[2]), added = 0, cells = {}, gone = {} }
   w.now = math.max(second, w.newest or 0)
   w.bucket = tonumber(w.now == second and head[4] or redis.call('HGET', key, w.now)) or 0
   w.oldest = tonumber(head[3]) or w.now
-  w.gone = {}
   while w.oldest <= w.now - ${BUCKETS} and w.used > 0 do
     local old = redis.call('HGET', key, w.oldest)
     if old then
@@ -42,44 +66,46 @@ for i, key in ipairs(KEYS) do
     end
     w.oldest = w.oldest + 1
   end
-  if w.used <= 0 then w.used = 0 w.bucket = 0 w.oldest = w.now end
-  if amount > 0 and w.used + amount > max then
-    granted = false
-    local tooMuch = w.used + amount - max
-    if tooMuch > w.used then
-      w.retryMs = ${BUCKETS * 1_000}
-    else
-      local freed = 0
-      local at = w.oldest
-      while at <= w.now do
-        freed = freed + tonumber(redis.call('HGET', key, at) or 0)
-        if freed >= tooMuch then break end
-        at = at + 1
-      end
-      w.retryMs = math.max(1, (at + ${BUCKETS}) * 1000 - nowMs)
-    end
-  end
+  w.isEmpty = w.used <= 0
+  if w.isEmpty then w.used = 0 w.bucket = 0 w.oldest = w.now end
   windows[i] = w
 end
-local answer = { granted and 1 or 0, second }
-for i, w in ipairs(windows) do
-  local newest = w.now
-  if w.amount > 0 and (granted or force) then
-    if w.used == 0 and w.newest then redis.call('DEL', w.key)
-    elseif #w.gone > 0 then redis.call('HDEL', w.key, unpack(w.gone)) end
-    w.used = w.used + w.amount
-    redis.call('HSET', w.key, w.now, w.bucket + w.amount, 't', w.used, 'n', w.now, 'o', w.oldest)
-    if w.newest ~= w.now or w.used == w.amount then
-      redis.call('EXPIRE', w.key, w.now - second + ${IDLE_SECONDS})
+local answer = { second }
+local at = 2
+for _ = 1, tonumber(ARGV[1]) do
+  local force, count = ARGV[at] == '1', tonumber(ARGV[at + 1])
+  at = at + 2
+  local granted = true
+  local charges = {}
+  for i = 1, count do
+    local w, max, amount = windows[tonumber(ARGV[at])], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+    at = at + 3
+    local charge = { window = w, amount = amount, retryMs = 0 }
+    if amount > 0 and w.used + amount > max then
+      granted = false
+      charge.retryMs = retryMs(w, w.used + amount - max)
     end
-  elseif w.used > 0 then
-    while newest > w.oldest and tonumber(redis.call('HGET', w.key, newest) or 0) <= 0 do newest = newest - 1 end
+    charges[i] = charge
   end
-  local resetMs = 0
-  if w.used > 0 then resetMs = math.max(1, (newest + ${BUCKETS}) * 1000 - nowMs) end
-  answer[#answer + 1] = w.used
-  answer[#answer + 1] = resetMs
-  answer[#answer + 1] = w.retryMs
+  answer[#answer + 1] = granted and 1 or 0
+  for _, charge in ipairs(charges) do
+    local w = charge.window
+    if granted or force then
+      w.used = w.used + charge.amount
+      w.added = w.added + charge.amount
+    end
+    answer[#answer + 1] = w.used
+    answer[#answer + 1] = resetMs(w)
+    answer[#answer + 1] = charge.retryMs
+  end
+end
+for _, w in ipairs(windows) do
+  if w.added > 0 then
+    if w.isEmpty and w.newest then redis.call('DEL', w.key)
+    elseif #w.gone > 0 then redis.call('HDEL', w.key, unpack(w.gone)) end
+    redis.call('HSET', w.key, w.now, w.bucket + w.added, 't', w.used, 'n', w.now, 'o', w.oldest)
+    if w.isEmpty or w.newest ~= w.now then redis.call('EXPIRE', w.key, w.now - second + ${IDLE_SECONDS}) end
+  end
 end
 return answer`;
 
@@ -130,4 +156,42 @@ const LEAVE = `return redis.call('HDEL', KEYS[1], ARGV[1])`;
 /** `clock`: what sets `second` and `nowMs`, for a test that moves the time. */
 export function scripts(clock = REDIS_CLOCK) {
   return { take: clock + TAKE, giveBack: GIVE_BACK, heartbeat: clock + HEARTBEAT, leave: LEAVE };
+}
+
+/** As the script of `take` takes requests: `keys` without prefix and hash tag. A window that several requests are charged to is named once. */
+export function takeArguments(requests: readonly ChargedRequest[]): {
+  readonly keys: string[];
+  readonly values: string[];
+} {
+  const places = new Map<string, string>();
+  const values = [String(requests.length)];
+  for (const { charges, force } of requests) {
+    values.push(force ? '1' : '0', String(charges.length));
+    for (const { key, max, amount } of charges) {
+      let place = places.get(key);
+      if (place === undefined) {
+        place = String(places.size + 1);
+        places.set(key, place);
+      }
+      values.push(place, String(max), figure(amount));
+    }
+  }
+  return { keys: [...places.keys()], values };
+}
+
+/** What that script gives. `Receipt.second` is not of Redis. */
+export function readTaken(group: string, requests: readonly ChargedRequest[], answer: readonly number[]): Taken[] {
+  let at = 0;
+  const next = () => answer[at++] ?? 0;
+  const redisSecond = next();
+  return requests.map(({ charges, force }) => {
+    const granted = next() === 1;
+    const windows = charges.map(({ max }) => ({ max, used: next(), resetMs: next(), retryMs: next() }));
+    return { granted, windows, receipt: granted || force ? { group, second: 0, redisSecond } : null };
+  });
+}
+
+/** As Redis reads it: a larger number would be written with an exponent, which is none of its integers. */
+export function figure(amount: number): string {
+  return String(Math.min(amount, AMOUNT_MAX));
 }

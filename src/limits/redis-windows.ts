@@ -1,9 +1,8 @@
 /** Windows in Redis or Valkey: one script and one round trip a step. Whoever calls decides how long to wait. */
 import { createHash } from 'node:crypto';
 import { createClient } from 'redis';
-import type { Charge, Receipt, Taken } from './limiter.ts';
-import { scripts } from './redis-script.ts';
-import { AMOUNT_MAX } from './sliding-window.ts';
+import type { ChargedRequest, Receipt, Taken } from './limiter.ts';
+import { figure, readTaken, scripts, takeArguments } from './redis-script.ts';
 import { within } from './within.ts';
 
 /** A connection that has said nothing for so long, though it was asked every second, is broken. */
@@ -74,17 +73,11 @@ export class RedisWindows {
     );
   }
 
-  async take(group: string, charges: readonly Charge[], force: boolean): Promise<Taken> {
-    const keys = charges.map(({ key }) => this.#key(group, key));
-    const numbers = charges.flatMap(({ max, amount }) => [String(max), figure(amount)]);
-    const [granted, redisSecond, ...states] = await this.#run(SCRIPTS.take, keys, [force ? '1' : '0', ...numbers]);
-    const windows = charges.map(({ max }, index) => {
-      const [used = 0, resetMs = 0, retryMs = 0] = states.slice(index * 3);
-      return { max, used, resetMs, retryMs };
-    });
-    const counted = granted === 1 || force;
-    const receipt = counted ? { group, second: 0, redisSecond: redisSecond ?? null } : null;
-    return { granted: granted === 1, windows, receipt };
+  /** One step for several requests of a group, one after the other; what came of each, in their order. */
+  async take(group: string, requests: readonly ChargedRequest[]): Promise<readonly Taken[]> {
+    const { keys, values } = takeArguments(requests);
+    const inGroup = keys.map((key) => this.#key(group, key));
+    return readTaken(group, requests, await this.#run(SCRIPTS.take, inGroup, values));
   }
 
   async giveBack({ group, redisSecond }: Receipt, key: string, amount: number): Promise<void> {
@@ -131,11 +124,6 @@ export class RedisWindows {
       return numbersIn(await this.#client.sendCommand(['EVAL', text, ...rest]));
     }
   }
-}
-
-/** As Redis reads it: a larger number would be written with an exponent, which is none of its integers. */
-function figure(amount: number): string {
-  return String(Math.min(amount, AMOUNT_MAX));
 }
 
 function numbersIn(reply: unknown): number[] {

@@ -13,6 +13,7 @@ import type { MemoryLimiter } from './memory-limiter.ts';
 import { GATEWAY_GONE_MS } from './redis-script.ts';
 import type { RedisWindows } from './redis-windows.ts';
 import { BUCKETS } from './sliding-window.ts';
+import { Steps } from './steps.ts';
 import { TooLate, Waiting, within } from './within.ts';
 
 /** The longest that a decision waits for Redis, but for a busy process's grace (see within.ts). */
@@ -43,8 +44,11 @@ export class SharedLimiter implements Limiter {
   /** How many gateways were seen, and when: fewer are believed only once that is the most for a while. */
   #seen: readonly { readonly gateways: number; readonly atMs: number }[] = [];
   #wasAway = false;
-  /** Decisions that wait for Redis. */
+  /** Steps that wait for Redis. */
   readonly #waiting = new Waiting();
+  readonly #steps = new Steps((group, requests) =>
+    this.#waiting.within(DECISION_MS, this.#redis.take(group, requests), requests.length),
+  );
   readonly #closed = new AbortController();
   #heart: Promise<void> | null = null;
 
@@ -104,7 +108,7 @@ export class SharedLimiter implements Limiter {
     const second = this.#own.second();
     let taken: Taken;
     try {
-      taken = await this.#waiting.within(DECISION_MS, this.#redis.take(group, charges, force));
+      taken = await this.#steps.take(group, { charges, force });
     } catch (error) {
       // Broken, too late, out of memory, read-only: whatever it is, the caller is not to wait for it.
       this.#goAlone(reasonOf(error));
@@ -136,8 +140,8 @@ export class SharedLimiter implements Limiter {
   /** Gives the second in which Redis has counted it; null where it has not. */
   async #tell(group: string, charges: readonly Charge[]): Promise<number | null> {
     try {
-      const { receipt } = await within(UNATTENDED_MS, this.#redis.take(group, charges, true));
-      return (await receipt?.redisSecond) ?? null;
+      const [taken] = await within(UNATTENDED_MS, this.#redis.take(group, [{ charges, force: true }]));
+      return (await taken?.receipt?.redisSecond) ?? null;
     } catch (error) {
       this.#goAlone(reasonOf(error));
       return null;

@@ -15,8 +15,8 @@ const OVERRUN_MS = 20;
  */
 const GRACE_MS = { least: 10, most: 250 } as const;
 /**
- * Left for each other answer that is waited for: what is asked all at once takes its time to be answered, one after the other,
- * before the first is heard of.
+ * Left for each request that others are waited for with: what is asked all at once takes its time to be answered, one after
+ * the other, before the first is heard of.
  */
 const QUEUED_MS = 0.5;
 /** The longest that anybody waits, be the machine busy or the queue moving, without what this process itself was late. */
@@ -29,30 +29,33 @@ export class TooLate extends Error {
 /** Answers that are waited for, each until its deadline, and all no longer once it is known that none will come. */
 export class Waiting {
   readonly #giveUps = new Set<() => void>();
+  /** How many requests the answers are about. */
+  #requests = 0;
   /** When the last of them was heard. */
   #heardMs = 0;
 
   /**
-   * Rejects with TooLate where this answer has not come and none has been heard for so long (and QUEUED_MS for each other one
-   * that is waited for), or where it has not come after
-   * WAIT_MAX_MS, or once `giveUp` is called.
+   * Rejects with TooLate where this answer has not come and none has been heard for so long (and QUEUED_MS for each request
+   * that others are waited for with), or where it has not come after WAIT_MAX_MS, or once `giveUp` is called. `requests`: how
+   * many it is about.
    */
-  within<Result>(ms: number, answer: Promise<Result>): Promise<Result> {
+  within<Result>(ms: number, answer: Promise<Result>, requests = 1): Promise<Result> {
     return new Promise((resolve, reject) => {
       const giveUp = () => {
         end();
         reject(new TooLate());
       };
       const stop = deadline(
-        () => ms + QUEUED_MS * (this.#giveUps.size - 1),
+        () => ms + QUEUED_MS * (this.#requests - requests),
         () => this.#heardMs,
         giveUp,
       );
       const end = () => {
         stop();
-        this.#giveUps.delete(giveUp);
+        if (this.#giveUps.delete(giveUp)) this.#requests -= requests;
       };
       this.#giveUps.add(giveUp);
+      this.#requests += requests;
       answer.then(
         (result) => {
           this.#heardMs = performance.now();

@@ -1,7 +1,7 @@
 // Windows in memory, on a clock that the test moves, against a log of all that was charged.
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
-import type { Charge } from '../../src/limits/limiter.ts';
+import type { Charge, ChargedRequest } from '../../src/limits/limiter.ts';
 import { MemoryLimiter } from '../../src/limits/memory-limiter.ts';
 import { type Clock, runAgainstLog, steps } from './windows-model.ts';
 
@@ -25,7 +25,8 @@ test('never more than the limit in any 60 seconds, released at most a second lat
     fc.asyncProperty(start, steps(10_000_000, 0.25), async (startMs, all) => {
       const { limiter, clock } = limiterAt(startMs);
       const windows = {
-        take: (charges: readonly Charge[], force: boolean) => limiter.take(GROUP, charges, force),
+        take: (requests: readonly ChargedRequest[]) =>
+          requests.map(({ charges, force }) => limiter.take(GROUP, charges, force)),
         giveBack: limiter.giveBack.bind(limiter),
       };
       await runAgainstLog(windows, clock, all);

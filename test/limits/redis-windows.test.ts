@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import type { Charge, Receipt, Taken } from '../../src/limits/limiter.ts';
-import { scripts } from '../../src/limits/redis-script.ts';
+import { readTaken, scripts, takeArguments } from '../../src/limits/redis-script.ts';
 import { RedisWindows } from '../../src/limits/redis-windows.ts';
 import { openRedisProxy } from '../support/redis-proxy.ts';
 import { type Clock, runAgainstLog, steps, type WindowsUnderTest } from './windows-model.ts';
@@ -13,7 +13,11 @@ import { type Clock, runAgainstLog, steps, type WindowsUnderTest } from './windo
 const url = inject('redisUrl');
 const PREFIX = `test-${randomUUID()}:`;
 /** Redis's clock can't be moved: the same scripts take the time from their last argument. */
-const { take, giveBack, heartbeat } = scripts(`
+const {
+  take: takeScript,
+  giveBack,
+  heartbeat,
+} = scripts(`
 local nowMs = tonumber(ARGV[#ARGV])
 local second = math.floor(nowMs / 1000)
 `);
@@ -48,16 +52,14 @@ describe.skipIf(url === '')('on a Redis', () => {
   function windowsAt(clock: Clock): WindowsUnderTest {
     const group = `${PREFIX}{${randomUUID()}}:`;
     return {
-      async take(charges, force): Promise<Taken> {
-        const keys = charges.map(({ key }) => group + key);
-        const numbers = charges.flatMap(({ max, amount }) => [max, amount]);
-        const [granted, second = 0, ...states] = await run(take, keys, [force ? 1 : 0, ...numbers, clock.nowMs]);
-        const windows = charges.map(({ max }, index) => {
-          const [used = 0, resetMs = 0, retryMs = 0] = states.slice(index * 3);
-          return { max, used, resetMs, retryMs };
-        });
-        const receipt = granted === 1 || force ? { group, second: 0, redisSecond: second } : null;
-        return { granted: granted === 1, windows, receipt };
+      async take(requests) {
+        const { keys, values } = takeArguments(requests);
+        const answer = await run(
+          takeScript,
+          keys.map((key) => group + key),
+          [...values, clock.nowMs],
+        );
+        return readTaken(group, requests, answer);
       },
       async giveBack({ redisSecond }, key, amount) {
         await run(giveBack, [group + key], [(await redisSecond) ?? 0, amount]);
@@ -78,17 +80,17 @@ describe.skipIf(url === '')('on a Redis', () => {
   test('should Redis’s clock step back, nothing is forgotten and nothing let in too early', async () => {
     const clock = { nowMs: 1_000_000 };
     const windows = windowsAt(clock);
-    const charges = [{ key: 'k', max: 3, amount: 1 }];
+    const take = async () => (await windows.take([{ charges: [{ key: 'k', max: 3, amount: 1 }], force: false }]))[0];
     for (const nowMs of [1_000_000, 970_000, 985_000]) {
       clock.nowMs = nowMs;
-      expect((await windows.take(charges, false)).granted).toBe(true);
+      expect((await take())?.granted).toBe(true);
     }
     for (const nowMs of [985_000, 1_000_000, 1_060_999]) {
       clock.nowMs = nowMs;
-      expect((await windows.take(charges, false)).granted).toBe(false);
+      expect((await take())?.granted).toBe(false);
     }
     clock.nowMs = 1_061_000;
-    expect(await windows.take(charges, false)).toMatchObject({ granted: true, windows: [{ used: 1 }] });
+    expect(await take()).toMatchObject({ granted: true, windows: [{ used: 1 }] });
   });
 
   test('a window in use all the time holds no more than its seconds, and what is looked at nothing', async () => {
@@ -96,8 +98,8 @@ describe.skipIf(url === '')('on a Redis', () => {
     const windows = windowsAt(clock);
     for (let second = 1; second <= 200; second += 1) {
       clock.nowMs = second * 1_000;
-      const { receipt } = await windows.take([{ key: 'k', max: 61, amount: 1 }], false);
-      expect(receipt).not.toBeNull();
+      const [taken] = await windows.take([{ charges: [{ key: 'k', max: 61, amount: 1 }], force: false }]);
+      expect(taken?.receipt).not.toBeNull();
     }
     for await (const keys of client.scanIterator({ MATCH: `${PREFIX}*:k`, COUNT: 10_000 })) {
       for (const key of keys) expect(await client.hLen(key)).toBeLessThanOrEqual(61 + 3);
@@ -154,6 +156,13 @@ describe.skipIf(url === '')('on a Redis', () => {
       return windows;
     }
 
+    /** One request in a step. */
+    async function take(windows: RedisWindows, group: string, charges: readonly Charge[], force: boolean) {
+      const [taken] = await windows.take(group, [{ charges, force }]);
+      if (taken === undefined) throw new Error('it was not decided');
+      return taken;
+    }
+
     const charges: Charge[] = [
       { key: 'requests', max: 3, amount: 1 },
       { key: 'cost', max: 100, amount: 40 },
@@ -167,20 +176,20 @@ describe.skipIf(url === '')('on a Redis', () => {
       const windows = await openWindows(url);
       const group = randomUUID();
       for (const used of [1, 2]) {
-        const taken = await windows.take(group, charges, false);
+        const taken = await take(windows, group, charges, false);
         expect(taken.granted).toBe(true);
         expect(taken.windows.map((window) => window.used)).toEqual([used, used * 40]);
         for (const { resetMs } of taken.windows) expect(resetMs).toBeGreaterThan(59_000);
         for (const { resetMs } of taken.windows) expect(resetMs).toBeLessThanOrEqual(61_000);
       }
-      const refused = await windows.take(group, charges, false);
+      const refused = await take(windows, group, charges, false);
       expect(refused).toMatchObject({
         granted: false,
         receipt: null,
         windows: [{ used: 2, retryMs: 0 }, { used: 80 }],
       });
       expect(refused.windows[1]?.retryMs).toBeGreaterThan(58_000);
-      expect(await windows.take(group, charges, true)).toMatchObject({
+      expect(await take(windows, group, charges, true)).toMatchObject({
         granted: false,
         windows: [{ used: 3 }, { used: 120 }],
       });
@@ -190,15 +199,15 @@ describe.skipIf(url === '')('on a Redis', () => {
       const windows = await openWindows(url);
       const group = randomUUID();
       const used = async () =>
-        (await windows.take(group, [{ key: 'cost', max: 100, amount: 0 }], false)).windows[0]?.used;
-      const receipt = receiptOf(await windows.take(group, charges, false));
+        (await take(windows, group, [{ key: 'cost', max: 100, amount: 0 }], false)).windows[0]?.used;
+      const receipt = receiptOf(await take(windows, group, charges, false));
       await windows.giveBack(receipt, 'cost', 30);
       expect(await used()).toBe(10);
       await windows.giveBack(receipt, 'cost', 30);
       expect(await used()).toBe(0);
       await windows.giveBack(receipt, 'cost', 30);
       expect(await used()).toBe(0);
-      await windows.take(group, charges, false);
+      await take(windows, group, charges, false);
       expect(await used()).toBe(40);
     });
 
@@ -206,16 +215,16 @@ describe.skipIf(url === '')('on a Redis', () => {
       const windows = await openWindows(url);
       const group = randomUUID();
       const huge = [{ key: 'cost', max: 100, amount: 1e21 }];
-      for (const _ of [1, 2]) expect((await windows.take(group, huge, true)).granted).toBe(false);
-      await windows.giveBack(receiptOf(await windows.take(group, huge, true)), 'cost', 1e21);
-      expect((await windows.take(group, charges, false)).granted).toBe(false);
+      for (const _ of [1, 2]) expect((await take(windows, group, huge, true)).granted).toBe(false);
+      await windows.giveBack(receiptOf(await take(windows, group, huge, true)), 'cost', 1e21);
+      expect((await take(windows, group, charges, false)).granted).toBe(false);
     });
 
     test('keeps all keys of a network in one place of a cluster, and none for longer than it is needed', async () => {
       const windows = await openWindows(url);
       const group = randomUUID();
-      await windows.take(group, charges, false);
-      await windows.take(group, [{ key: 'looked at', max: 5, amount: 0 }], false);
+      await take(windows, group, charges, false);
+      await take(windows, group, [{ key: 'looked at', max: 5, amount: 0 }], false);
       const found = (await client.keys(`${PREFIX}*${group}*`)).toSorted();
       expect(found).toEqual([`${PREFIX}{${group}}:cost`, `${PREFIX}{${group}}:requests`]);
       for (const key of found) {
@@ -231,19 +240,19 @@ describe.skipIf(url === '')('on a Redis', () => {
       const proxy = await openRedisProxy(url);
       const windows = await openWindows(proxy.url);
       const group = randomUUID();
-      await windows.take(group, charges, false);
+      await take(windows, group, charges, false);
       proxy.sent.length = 0;
-      await windows.take(group, charges, false);
+      await take(windows, group, charges, false);
       expect(proxy.sent.join('').match(/^\*\d+\r$/gm)).toHaveLength(1);
       expect(proxy.sent.join('')).toMatch(/^\*\d+\r\n\$7\r\nEVALSHA\r\n/);
 
       await client.sendCommand(['SCRIPT', 'FLUSH']);
-      expect(await windows.take(group, charges, false)).toMatchObject({
+      expect(await take(windows, group, charges, false)).toMatchObject({
         granted: false,
         windows: [{ used: 2 }, { used: 80 }],
       });
       await client.sendCommand(['SCRIPT', 'FLUSH']);
-      const all = await Promise.all(Array.from({ length: 50 }, () => windows.take(randomUUID(), charges, false)));
+      const all = await Promise.all(Array.from({ length: 50 }, () => take(windows, randomUUID(), charges, false)));
       expect(all.every(({ granted }) => granted)).toBe(true);
     });
 
@@ -251,10 +260,10 @@ describe.skipIf(url === '')('on a Redis', () => {
       const both = [await openWindows(url), await openWindows(url)];
       const group = randomUUID();
       const asked = Array.from({ length: 1_000 }, (_, index) =>
-        both[index % 2]?.take(group, [{ key: 'k', max: 100, amount: 1 }], false),
+        take(both[index % 2] as RedisWindows, group, [{ key: 'k', max: 100, amount: 1 }], false),
       );
       const taken = await Promise.all(asked);
-      expect(taken.filter((one) => one?.granted)).toHaveLength(100);
+      expect(taken.filter(({ granted }) => granted)).toHaveLength(100);
     });
 
     test('leaves when it is closed, and gateways with another prefix are others', async () => {

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import type { Charge, Receipt, Taken } from '../../src/limits/limiter.ts';
+import type { Charge, ChargedRequest, Receipt, Taken } from '../../src/limits/limiter.ts';
 
 export interface Clock {
   /** Milliseconds. */
@@ -12,7 +12,8 @@ export interface Clock {
 }
 
 export interface WindowsUnderTest {
-  take(charges: readonly Charge[], force: boolean): Taken | Promise<Taken>;
+  /** Requests that come together, one after the other. */
+  take(requests: readonly ChargedRequest[]): readonly Taken[] | Promise<readonly Taken[]>;
   giveBack(receipt: Receipt, key: string, amount: number): void | Promise<void>;
 }
 
@@ -26,9 +27,8 @@ interface Entry {
 interface ChargeStep {
   readonly step: 'charge';
   readonly advanceMs: number;
-  readonly charges: readonly Charge[];
-  readonly force: boolean;
-  /** Where it is refused: waits exactly as long as it was told, and tries again. */
+  readonly requests: readonly ChargedRequest[];
+  /** Where the last is refused: it waits exactly as long as it was told, and tries again. */
   readonly obeys: boolean;
 }
 
@@ -69,11 +69,14 @@ export function steps(longestMs: number, grain: number): fc.Arbitrary<Step[]> {
         ),
       ),
     );
+  const request = fc.record({ charges, force: fc.integer({ min: 0, max: 9 }).map((n) => n === 0) });
   const charge: fc.Arbitrary<Step> = fc.record({
     step: fc.constant('charge' as const),
     advanceMs,
-    charges,
-    force: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+    requests: fc.oneof(
+      { arbitrary: fc.array(request, { minLength: 1, maxLength: 1 }), weight: 3 },
+      { arbitrary: fc.array(request, { minLength: 2, maxLength: 6 }), weight: 1 },
+    ),
     obeys: fc.boolean(),
   });
   const giveBack: fc.Arbitrary<Step> = fc.record({
@@ -98,16 +101,29 @@ export async function runAgainstLog(windows: WindowsUnderTest, clock: Clock, all
 }
 
 async function charge(windows: WindowsUnderTest, log: Entry[], clock: Clock, step: ChargeStep): Promise<void> {
-  const { charges, force, obeys } = step;
-  const taken = await windows.take(charges, force);
-  check(taken, charges, force, log, clock.nowMs);
-  count(taken, charges, log, clock.nowMs);
-  if (taken.granted || force || !obeys || charges.some(({ max, amount }) => amount > max)) return;
-  clock.nowMs += Math.max(...taken.windows.map(({ retryMs }) => retryMs));
-  const again = await windows.take(charges, false);
-  expect(again.granted, 'who waits as long as told is let in').toBe(true);
-  check(again, charges, false, log, clock.nowMs);
-  count(again, charges, log, clock.nowMs);
+  const taken = await take(windows, log, clock, step.requests);
+  const [request, refused] = [step.requests.at(-1), taken.at(-1)];
+  if (request === undefined || refused === undefined || !step.obeys || refused.receipt !== null) return;
+  if (request.charges.some(({ max, amount }) => amount > max)) return;
+  clock.nowMs += Math.max(...refused.windows.map(({ retryMs }) => retryMs));
+  const [again] = await take(windows, log, clock, [{ charges: request.charges, force: false }]);
+  expect(again?.granted, 'who waits as long as told is let in').toBe(true);
+}
+
+async function take(
+  windows: WindowsUnderTest,
+  log: Entry[],
+  clock: Clock,
+  requests: readonly ChargedRequest[],
+): Promise<readonly Taken[]> {
+  const all = await windows.take(requests);
+  expect(all).toHaveLength(requests.length);
+  for (const [index, { charges, force }] of requests.entries()) {
+    const taken = all[index] as Taken;
+    check(taken, charges, force, log, clock.nowMs);
+    count(taken, charges, log, clock.nowMs);
+  }
+  return all;
 }
 
 function count({ receipt }: Taken, charges: readonly Charge[], log: Entry[], atMs: number): void {
