@@ -6,7 +6,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import pg from 'pg';
 
-const signals = new AsyncLocalStorage<AbortSignal>();
+const signals = new AsyncLocalStorage<AbortSignal | undefined>();
 
 export function cancellable<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
   // Prisma asks for nothing until it is awaited: that must be here, under the signal.
@@ -39,7 +39,9 @@ export class CancellablePool extends pg.Pool {
   override connect(callback: OnClient): void;
   override connect(callback?: OnClient): Promise<pg.PoolClient> | undefined {
     if (callback === undefined) return super.connect();
-    super.connect(AsyncLocalStorage.bind(callback));
+    const signal = signals.getStore();
+    // Not by AsyncLocalStorage.bind: what that makes lives on until the next full collection of garbage, rows and all.
+    super.connect((...given) => signals.run(signal, callback, ...given));
     return undefined;
   }
 }

@@ -40,6 +40,12 @@ export interface GraphqlServer {
 /** Only the path matters to Yoga. */
 const ENDPOINT = 'http://gatehouse.invalid/graphql';
 
+/**
+ * A second part of Yoga's context. Of a single one Yoga makes the prototype of another object, and what was a prototype
+ * once, V8 keeps until its next full collection of garbage: all of the call, rows and answer included.
+ */
+const NOTHING_MORE: Partial<Carrier> = {};
+
 /** `compileAfter`: how often a document is seen before it is compiled. */
 export function createGraphqlServer(limits: QueryLimits, onBug: OnBug, compileAfter: number): GraphqlServer {
   const schema = shieldRoots(buildSchema(), (error) => onBug(error, 'shield'));
@@ -72,7 +78,7 @@ export function createGraphqlServer(limits: QueryLimits, onBug: OnBug, compileAf
     async handle(request, context) {
       if (request.method === 'GET') refuseBadJson(request.search);
       const call = newCall(context);
-      await yoga.fetch(toFetchRequest(yoga.fetchAPI.Request, request), { call });
+      await yoga.fetch(toFetchRequest(yoga.fetchAPI.Request, request), { call }, NOTHING_MORE);
       if (call.result === null) throw new TypeError('Yoga answered on its own');
       tellRefusedRequest(schema, call);
       await chargeUncharged(call);

@@ -20,21 +20,37 @@ export function refuseBodyByHeaders({ headers }: IncomingMessage, limitBytes: nu
   if (Number(headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
 }
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
+
 /** The body's text. Throws once it is over the limit; what is still to come is then left unread. */
 export async function readBody(request: IncomingMessage, limitBytes: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > limitBytes) throw tooLarge(limitBytes);
-    chunks.push(chunk);
-  }
+  const body = await bytesOf(request, limitBytes);
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+    return UTF8.decode(body);
   } catch {
     // The decoder says no more than that.
     throw badInput('The body is not UTF-8');
   }
+}
+
+/** By listeners: an asynchronous iterator over a request takes a third of all that the answer to `me` takes. */
+function bytesOf(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const onData = (chunk: Buffer) => {
+    bytes += chunk.length;
+    chunks.push(chunk);
+    if (bytes <= limitBytes) return;
+    request.off('data', onData).pause();
+    reject(tooLarge(limitBytes));
+  };
+  request.on('data', onData);
+  request.once('end', () => resolve(Buffer.concat(chunks)));
+  request.once('error', reject);
+  // Behind the two above, after which it says nothing any more.
+  request.once('close', () => reject(new Error('the request broke off')));
+  return promise;
 }
 
 function tooLarge(limitBytes: number): GatehouseError {

@@ -155,14 +155,18 @@ async function work(
   };
   const late = (refusal: GatehouseError, cost: CostReport | null) =>
     refusalAnswer(refusal, exchange.requestId, request.headers.accept, parts.onBug, null, cost);
-  exchange.late = (refusal) => late(refusal, running.limits?.report() ?? null);
+  // Functions get a name before they become a property: one that is written there is made in V8's old space, and with it
+  // all that it sees of this request lives on until the next full collection of garbage.
+  const lateAlone = (refusal: GatehouseError) => late(refusal, running.limits?.report() ?? null);
+  exchange.late = lateAlone;
   if (operations === null) return run(body, 0);
   const answers: GraphqlAnswer[] = [];
   // What was done must not be lost with what was not: it may be a token, which is shown once.
-  exchange.late = (refusal) => {
+  const lateInBatch = (refusal: GatehouseError) => {
     const cost = running.limits?.report() ?? null;
     return batchAnswer(operations.map((_, at) => answers[at] ?? late(refusal, at === answers.length ? cost : null)));
   };
+  exchange.late = lateInBatch;
   // One after the other: a batch is one client's, and has its share of the machine already.
   for (const [index, operation] of operations.entries()) {
     const refusal = index === 0 ? null : await refusedAgain(parts, exchange, visit);
