@@ -11,13 +11,13 @@
  */
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { DerivedKey, Keyring } from './keyring.ts';
+import { writeUuid } from './uuid.ts';
 
 const LAYOUT_JSON = 1;
 const LAYOUT_ROW = 2;
 const MAC_BYTES = 16;
 const HEADER_BYTES = 1 + 4;
 const UUID_BYTES = 16;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** A cursor longer than this is none of ours: the longest holds a folded name of 100 times 33 bytes. */
 export const CURSOR_MAX_CHARACTERS = 8_192;
@@ -139,21 +139,19 @@ class Scratch {
 
   seal(values: CursorValues): string {
     const id = values.at(-1);
-    const isRow = typeof id === 'string' && UUID.test(id);
-    const end = isRow ? this.#writeRow(values, id) : this.#writeJson(values, PAYLOAD_AT, LAYOUT_JSON);
+    const isRow = typeof id === 'string' && writeUuid(id, this.#bytes, PAYLOAD_AT);
+    const end = isRow ? this.#writeRow(values) : this.#writeJson(values, PAYLOAD_AT, LAYOUT_JSON);
     if (this.#message.length !== end) this.#message = this.#bytes.subarray(0, end);
     this.#bytes.write(this.#key.digestOf(this.#message), end, MAC_BYTES, 'latin1');
     return this.#bytes.toString('base64url', SIGNED_AT, end + MAC_BYTES);
   }
 
-  /** Where the payload ends. */
-  #writeRow(values: CursorValues, id: string): number {
+  /** Where the payload ends. Its id is there already. */
+  #writeRow(values: CursorValues): number {
     const jsonAt = PAYLOAD_AT + UUID_BYTES;
-    const end = values.length === 1 ? jsonAt : this.#writeJson(values.slice(0, -1), jsonAt, LAYOUT_ROW);
+    if (values.length > 1) return this.#writeJson(values.slice(0, -1), jsonAt, LAYOUT_ROW);
     this.#bytes[SIGNED_AT] = LAYOUT_ROW;
-    const hex = id.slice(0, 8) + id.slice(9, 13) + id.slice(14, 18) + id.slice(19, 23) + id.slice(24);
-    this.#bytes.write(hex, PAYLOAD_AT, 'hex');
-    return end;
+    return jsonAt;
   }
 
   #writeJson(values: CursorValues, at: number, layout: number): number {

@@ -4,6 +4,7 @@
  * console and the logs; the database keeps the 16 bytes of the UUID.
  */
 import { v7 } from 'uuid';
+import { hasUuidShape, UUID_DIGITS, uuidDigit } from './uuid.ts';
 
 export const ID_PREFIXES = {
   Network: 'net',
@@ -17,7 +18,6 @@ export type IdType = keyof typeof ID_PREFIXES;
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 const SUFFIX_CHARACTERS = 26;
 const SHAPE = /^[0-7][0-9a-hjkmnp-tv-z]{25}$/;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const DIGITS = new Map([...ALPHABET].map((character, value) => [character, value]));
 const TYPES: ReadonlyMap<string, IdType> = new Map(
   (Object.entries(ID_PREFIXES) as [IdType, string][]).map(([type, prefix]) => [prefix, type]),
@@ -55,14 +55,27 @@ const GROUP_CHARACTERS = 4;
 const PAIRS: readonly string[] = [...ALPHABET].flatMap((first) => [...ALPHABET].map((second) => first + second));
 
 function encode(uuid: string): string {
-  if (!UUID.test(uuid)) throw new TypeError('not a UUID in lower case');
-  const hex = uuid.slice(0, 8) + uuid.slice(9, 13) + uuid.slice(14, 18) + uuid.slice(19, 23) + uuid.slice(24);
-  let text = pair(Number.parseInt(hex.slice(0, 2), 16));
-  for (let at = 2; at < hex.length; at += GROUP_DIGITS) {
-    const group = Number.parseInt(hex.slice(at, at + GROUP_DIGITS), 16);
+  const first = (uuidDigit(uuid, 0) << 4) | uuidDigit(uuid, 1);
+  let text = pair(first);
+  let seen = first;
+  for (let at = 2; at < UUID_DIGITS; at += GROUP_DIGITS) {
+    const group = groupAt(uuid, at);
+    seen |= group;
     text += pair(group >>> 10) + pair(group & 1023);
   }
+  if (seen < 0 || !hasUuidShape(uuid)) throw new TypeError('not a UUID in lower case');
   return text;
+}
+
+/** Five digits as a number; negative where one is none. */
+function groupAt(uuid: string, at: number): number {
+  return (
+    (uuidDigit(uuid, at) << 16) |
+    (uuidDigit(uuid, at + 1) << 12) |
+    (uuidDigit(uuid, at + 2) << 8) |
+    (uuidDigit(uuid, at + 3) << 4) |
+    uuidDigit(uuid, at + 4)
+  );
 }
 
 function pair(value: number): string {

@@ -12,7 +12,7 @@ export const DateTime = new GraphQLScalarType<Date, string>({
   specifiedByURL: 'https://datatracker.ietf.org/doc/html/rfc3339',
   serialize(value) {
     if (!(value instanceof Date)) throw new TypeError('a DateTime is served from a Date');
-    return value.toISOString();
+    return written(value);
   },
   parseValue: parseDateTime,
   parseLiteral(node) {
@@ -20,6 +20,19 @@ export const DateTime = new GraphQLScalarType<Date, string>({
     return parseDateTime(node.value);
   },
 });
+
+const PAIRS = Array.from({ length: 100 }, (_, number) => String(number).padStart(2, '0'));
+const TRIPLES = Array.from({ length: 1_000 }, (_, number) => String(number).padStart(3, '0'));
+
+/** What `toISOString` gives, in less than half of its time: a page has some hundred. */
+function written(time: Date): string {
+  const year = time.getUTCFullYear();
+  // Years of other than four digits, and no time at all, which it throws at.
+  if (!(year >= 0 && year <= 9_999)) return time.toISOString();
+  const date = `${PAIRS[Math.trunc(year / 100)]}${PAIRS[year % 100]}-${PAIRS[time.getUTCMonth() + 1]}-${PAIRS[time.getUTCDate()]}`;
+  const clock = `${PAIRS[time.getUTCHours()]}:${PAIRS[time.getUTCMinutes()]}:${PAIRS[time.getUTCSeconds()]}`;
+  return `${date}T${clock}.${TRIPLES[time.getUTCMilliseconds()]}Z`;
+}
 
 function parseDateTime(value: unknown): Date {
   const parts = typeof value === 'string' ? RFC_3339.exec(value) : null;

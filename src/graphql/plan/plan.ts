@@ -5,6 +5,7 @@
  */
 import {
   type DocumentNode,
+  defaultFieldResolver,
   type FieldNode,
   type GraphQLAbstractType,
   type GraphQLField,
@@ -155,7 +156,7 @@ export class FieldPlan {
     this.definition = definition;
     this.parentType = parentType;
     this.hasArguments = definition.args.length > 0;
-    this.resolve = definition.resolve ?? null;
+    this.resolve = definition.resolve === defaultFieldResolver ? null : (definition.resolve ?? null);
     this.value = valuePlan(selecting, definition.type, nodes, false);
   }
 }
