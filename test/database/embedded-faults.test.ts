@@ -8,7 +8,8 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { EmbeddedError, explain, ProgramError } from '../../src/database/embedded/errors.ts';
 import { digestOf } from '../../src/database/embedded/place.ts';
-import { afterwards, isRootOnLinux, openHere, openInProcess, temporaryFolder } from './fixtures/embedded.ts';
+import { afterTest } from '../support/cleanup.ts';
+import { isRootOnLinux, openHere, openInProcess, temporaryFolder } from './fixtures/embedded.ts';
 
 const run = promisify(execFile);
 const nobody = 65534;
@@ -128,7 +129,7 @@ test.skipIf(!isRootOnLinux)(
     const dataDir = join(await temporaryFolder(), 'x'.repeat(100));
     const socketFolder = `/tmp/gatehouse-0-${digestOf(dataDir)}`;
     await mkdir(socketFolder, { mode: 0o700 });
-    afterwards(() => rm(socketFolder, { recursive: true }));
+    afterTest(() => rm(socketFolder, { recursive: true }));
     const visits = await listenAt(join(socketFolder, '.s.PGSQL.5432'));
     await chown(socketFolder, 1234, 1234);
     expect(await refusal(dataDir)).toMatch(/belongs to another user or is open to others: remove it/);
@@ -146,7 +147,7 @@ async function listenAt(path: string): Promise<() => number> {
     socket.destroy();
   });
   await once(stranger.listen(path), 'listening');
-  afterwards(() => once(stranger.close(), 'close'));
+  afterTest(() => once(stranger.close(), 'close'));
   return () => visits;
 }
 
@@ -186,6 +187,6 @@ async function mount(args: string[], folder: string): Promise<boolean> {
     () => true,
     () => false,
   );
-  if (mounted) afterwards(() => run('umount', ['--lazy', folder]));
+  if (mounted) afterTest(() => run('umount', ['--lazy', folder]));
   return mounted;
 }

@@ -4,15 +4,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { boundLog, logLimitBytes } from '../../src/database/embedded/log.ts';
 import { digestOf } from '../../src/database/embedded/place.ts';
-import {
-  afterwards,
-  eventually,
-  openHere,
-  openInProcess,
-  serversUnder,
-  sql,
-  temporaryFolder,
-} from './fixtures/embedded.ts';
+import { afterTest } from '../support/cleanup.ts';
+import { eventually, openHere, openInProcess, serversUnder, sql, temporaryFolder } from './fixtures/embedded.ts';
 
 const secondStartLimitMs = 2_000;
 
@@ -122,7 +115,7 @@ test('a deep DATA_DIR, with signs that mean something elsewhere, gets a short so
   const folder = await temporaryFolder();
   const dataDir = join(folder, `it's "deep", $HOME; \\ é`, 'x'.repeat(100));
   const { connection } = await openHere(dataDir);
-  afterwards(() => rm(connection.host, { recursive: true, force: true }));
+  afterTest(() => rm(connection.host, { recursive: true, force: true }));
   expect(connection.host).toBe(`/tmp/gatehouse-${process.getuid?.()}-${digestOf(dataDir)}`);
   expect((await stat(connection.host)).mode & 0o777).toBe(0o700);
   expect(await sql(connection, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
@@ -200,7 +193,7 @@ test('the log is bounded in size, and its end is kept', async () => {
 test('neither our environment nor our files reach the server', async () => {
   const dataDir = await temporaryFolder();
   process.env['GATEHOUSE_SECRETS'] = 'never-to-be-seen';
-  afterwards(async () => delete process.env['GATEHOUSE_SECRETS']);
+  afterTest(async () => delete process.env['GATEHOUSE_SECRETS']);
   await openHere(dataDir);
   const [server] = await serversUnder(dataDir);
   expect(await readFile(`/proc/${server}/environ`, 'utf8')).not.toContain('never-to-be-seen');

@@ -2,21 +2,15 @@
 import { mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
-
-const folders: string[] = [];
-
-afterAll(async () => {
-  for (const folder of folders) {
-    for (const pid of await serversIn(folder)) process.kill(pid, 'SIGKILL');
-    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-  }
-});
+import { afterFile } from './cleanup.ts';
 
 /** An empty folder with a short path. */
 export async function dataFolder(): Promise<string> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'gh-')));
-  folders.push(folder);
+  afterFile(async () => {
+    for (const pid of await serversIn(folder)) process.kill(pid, 'SIGKILL');
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  });
   return folder;
 }
 

@@ -1,10 +1,10 @@
 /** Gatehouse's programs as processes of their own, with all that they print kept. None outlives its test file. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll } from 'vitest';
+import { afterFile } from './cleanup.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -21,14 +21,6 @@ export interface Program {
   kill(signal: NodeJS.Signals): Promise<Ending>;
 }
 
-const running = new Set<ChildProcess>();
-
-afterAll(async () => {
-  const endings = [...running].map((child) => once(child, 'close'));
-  for (const child of running) child.kill('SIGKILL');
-  await Promise.all(endings);
-});
-
 /** What programs compile to, kept from one to the next as `npm start` keeps it: a third of the time that each takes. */
 const NODE_COMPILE_CACHE = join(tmpdir(), 'gatehouse-test-compile-cache');
 
@@ -42,7 +34,6 @@ export function startProgram(
   const { PATH = '', TZ } = process.env;
   const env = { PATH, NODE_COMPILE_CACHE, ...(TZ === undefined ? {} : { TZ }), ...settings };
   const child = spawn(file, args, { cwd: ROOT, env, stdio: ['pipe', 'pipe', 'pipe'] });
-  running.add(child);
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
@@ -50,13 +41,13 @@ export function startProgram(
   child.stdin.on('error', () => undefined);
   child.stdin.end(input);
   const ended = once(child, 'close').then(([code, signal]): Ending => {
-    running.delete(child);
     return { code, signal };
   });
   const kill = (signal: NodeJS.Signals): Promise<Ending> => {
     child.kill(signal);
     return ended;
   };
+  afterFile(() => kill('SIGKILL'));
   return { pid: child.pid ?? 0, output, ended, kill };
 }
 

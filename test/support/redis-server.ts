@@ -3,7 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { createClient } from 'redis';
-import { afterAll } from 'vitest';
+import { afterFile } from './cleanup.ts';
 
 /** Whether there is a redis-server on this machine. */
 export const HAS_REDIS_SERVER = spawnSync('redis-server', ['--version']).status === 0;
@@ -18,14 +18,6 @@ export interface RedisServer {
   command(...words: string[]): Promise<unknown>;
 }
 
-const running = new Set<ChildProcess>();
-
-afterAll(async () => {
-  const endings = [...running].map((child) => once(child, 'close'));
-  for (const child of running) child.kill('SIGKILL');
-  await Promise.all(endings);
-});
-
 export async function startRedisServer(): Promise<RedisServer> {
   const port = await freePort();
   const url = `redis://127.0.0.1:${port}`;
@@ -37,18 +29,20 @@ export async function startRedisServer(): Promise<RedisServer> {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       child = started;
-      running.add(started);
-      started.once('close', () => running.delete(started));
+      started.once('close', () => {
+        if (child === started) child = null;
+      });
       for await (const text of started.stdout) if (String(text).includes('Ready to accept connections')) break;
     },
     async kill() {
-      if (child === null || !running.has(child)) return;
+      if (child === null) return;
       const closed = once(child, 'close');
       child.kill('SIGKILL');
       await closed;
     },
     command: (...words) => redisCommand(url, ...words),
   };
+  afterFile(() => server.kill());
   await server.start();
   return server;
 }

@@ -1,23 +1,17 @@
 /** Databases of a test's own, on the run's server: for faults, and for what counts whole tables. */
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { afterAll, inject } from 'vitest';
+import { inject } from 'vitest';
 import { migrate } from '../../src/database/migrate/migrate.ts';
-
-const names: string[] = [];
-
-afterAll(async () => {
-  if (names.length === 0) return;
-  await withClient(inject('databaseUrl'), async (client) => {
-    for (const name of names) await client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
-  });
-});
+import { afterFile } from './cleanup.ts';
 
 /** The URL of a new database, empty unless it is to be migrated; dropped after the test file. */
 export async function scratchUrl({ migrated }: { readonly migrated: boolean }): Promise<string> {
   const name = `gatehouse_scratch_${randomBytes(6).toString('hex')}`;
   await withClient(inject('databaseUrl'), (client) => client.query(`CREATE DATABASE ${name}`));
-  names.push(name);
+  afterFile(() =>
+    withClient(inject('databaseUrl'), (client) => client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)),
+  );
   const url = new URL(inject('databaseUrl'));
   url.pathname = `/${name}`;
   if (migrated) await migrate({ connectionString: url.href });
