@@ -45,11 +45,16 @@ function bytesOf(request: IncomingMessage, limitBytes: number): Promise<Buffer> 
     request.off('data', onData).pause();
     reject(tooLarge(limitBytes));
   };
+  const onGone = () => reject(new GatehouseError('REQUEST_TIMEOUT', 'The client has gone'));
+  // Gone while its token was looked up: it would say so to nobody any more.
+  if (request.destroyed) onGone();
   request.on('data', onData);
-  request.once('end', () => resolve(Buffer.concat(chunks)));
-  request.once('error', reject);
-  // Behind the two above, after which it says nothing any more.
-  request.once('close', () => reject(new Error('the request broke off')));
+  request.once('end', () => {
+    request.off('close', onGone);
+    resolve(Buffer.concat(chunks));
+  });
+  request.once('error', onGone);
+  request.once('close', onGone);
   return promise;
 }
 

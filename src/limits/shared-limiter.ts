@@ -26,6 +26,9 @@ const START_PATIENCE_MS = 1_000;
 /** After so long Redis knows all that is in a window. */
 const COMPLETE_AFTER_MS = BUCKETS * 1_000;
 
+/** Of a step that was to go out when Redis was not asked any more. */
+const NOT_ASKED = new Error('Redis is not asked');
+
 type State = 'shared' | 'alone' | 'rejoining';
 
 /** Told once of each change between deciding together and deciding by the share, and why. */
@@ -46,9 +49,10 @@ export class SharedLimiter implements Limiter {
   #wasAway = false;
   /** Steps that wait for Redis. */
   readonly #waiting = new Waiting();
-  readonly #steps = new Steps((group, requests) =>
-    this.#waiting.within(DECISION_MS, this.#redis.take(group, requests), requests.length),
-  );
+  readonly #steps = new Steps(async (group, requests) => {
+    if (this.#state !== 'shared') throw NOT_ASKED;
+    return this.#waiting.within(DECISION_MS, this.#redis.take(group, requests), requests.length);
+  });
   readonly #closed = new AbortController();
   #heart: Promise<void> | null = null;
 
@@ -111,7 +115,7 @@ export class SharedLimiter implements Limiter {
       taken = await this.#steps.take(group, { charges, force });
     } catch (error) {
       // Broken, too late, out of memory, read-only: whatever it is, the caller is not to wait for it.
-      this.#goAlone(reasonOf(error));
+      if (error !== NOT_ASKED) this.#goAlone(reasonOf(error));
       return this.#byShare(group, charges, force);
     }
     if (taken.receipt === null) return taken;

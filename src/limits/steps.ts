@@ -4,8 +4,8 @@
  */
 import type { ChargedRequest, Taken } from './limiter.ts';
 
-/** A step holds Redis up for some microseconds a request: others must get between. */
-const REQUESTS_MAX = 100;
+/** A step holds Redis up, for 10 ms at the worst (a key each, all windows full): others must get between. */
+const REQUESTS_MAX = 50;
 
 /** Decides requests of a group; what came of each, in their order. */
 type Decide = (group: string, requests: readonly ChargedRequest[]) => Promise<readonly Taken[]>;

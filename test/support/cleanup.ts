@@ -24,6 +24,12 @@ export const undoFile = (): Promise<void> => undo(ofFile);
 /** All of it, also where a step fails; then the first failure. */
 async function undo(steps: Step[]): Promise<void> {
   const failures: unknown[] = [];
-  for (const step of steps.splice(0).reverse()) await step().catch((error: unknown) => failures.push(error));
+  for (const step of steps.splice(0).reverse()) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
   if (failures.length > 0) throw failures[0];
 }

@@ -47,7 +47,8 @@ export function startProgram(
     child.kill(signal);
     return ended;
   };
-  afterFile(() => kill('SIGKILL'));
+  // One that could not be spawned has told its test so.
+  afterFile(() => kill('SIGKILL').catch(() => undefined));
   return { pid: child.pid ?? 0, output, ended, kill };
 }
 
