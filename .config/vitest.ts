@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { SlowFirst } from './sequencer.ts';
 
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
@@ -15,6 +16,7 @@ export default defineConfig({
     pool: 'forks',
     // A worker loads the modules once for all of its files, which is half of the time that most of them take.
     isolate: false,
+    sequence: { sequencer: SlowFirst },
     maxWorkers: 2,
   },
 });
