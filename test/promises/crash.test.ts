@@ -67,9 +67,12 @@ function streamKeys(url: string): Stream {
   };
 }
 
+/** A gateway that has lost its PostgreSQL starts it again: on a machine that is busy otherwise that takes its time. */
+const BUSY_TIMEOUT_MS = 60_000;
+
 async function untilMore({ tokens }: Stream): Promise<void> {
   const enough = tokens.length + TOKENS_A_KILL + Math.floor(Math.random() * TOKENS_A_KILL);
-  await expect.poll(() => tokens.length, { timeout: 30_000, interval: 2 }).toBeGreaterThanOrEqual(enough);
+  await expect.poll(() => tokens.length, { timeout: BUSY_TIMEOUT_MS, interval: 2 }).toBeGreaterThanOrEqual(enough);
 }
 
 async function expectAllWork(url: string, tokens: readonly string[]): Promise<void> {
@@ -105,22 +108,26 @@ describe('every token that was returned works', () => {
     await gateway.kill('SIGTERM');
   });
 
-  test(`after a kill -9 of PostgreSQL under a gateway that goes on, ${KILLS} times`, async () => {
-    const gateway = startGatewayProgram({ DATA_DIR: dataDir });
-    const url = await gateway.url;
-    const stream = streamKeys(url);
-    for (let round = 0; round < KILLS; round += 1) {
+  test(
+    `after a kill -9 of PostgreSQL under a gateway that goes on, ${KILLS} times`,
+    async () => {
+      const gateway = startGatewayProgram({ DATA_DIR: dataDir });
+      const url = await gateway.url;
+      const stream = streamKeys(url);
+      for (let round = 0; round < KILLS; round += 1) {
+        await untilMore(stream);
+        await killPostgres();
+      }
       await untilMore(stream);
-      await killPostgres();
-    }
-    await untilMore(stream);
-    await stream.stop();
-    await expectAllWork(url, stream.tokens);
-    // In between it says that the database is out of reach, and nothing else.
-    expect(stream.failures).toEqual(new Set(['SERVICE_UNAVAILABLE']));
-    expect(gateway.output.stderr).not.toContain('"level":"error"');
-    await gateway.kill('SIGTERM');
-  });
+      await stream.stop();
+      await expectAllWork(url, stream.tokens);
+      // In between it says that the database is out of reach, and nothing else.
+      expect(stream.failures).toEqual(new Set(['SERVICE_UNAVAILABLE']));
+      expect(gateway.output.stderr).not.toContain('"level":"error"');
+      await gateway.kill('SIGTERM');
+    },
+    4 * BUSY_TIMEOUT_MS,
+  );
 });
 
 describe('every line that was reported is there', () => {
