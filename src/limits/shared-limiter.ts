@@ -53,6 +53,8 @@ export class SharedLimiter implements Limiter {
     if (this.#state !== 'shared') throw NOT_ASKED;
     return this.#waiting.within(DECISION_MS, this.#redis.take(group, requests), requests.length);
   });
+  /** What Redis is told of while it does not decide. */
+  readonly #told = new Steps((group, requests) => within(UNATTENDED_MS, this.#redis.take(group, requests)));
   readonly #closed = new AbortController();
   #heart: Promise<void> | null = null;
 
@@ -144,8 +146,8 @@ export class SharedLimiter implements Limiter {
   /** Gives the second in which Redis has counted it; null where it has not. */
   async #tell(group: string, charges: readonly Charge[]): Promise<number | null> {
     try {
-      const [taken] = await within(UNATTENDED_MS, this.#redis.take(group, [{ charges, force: true }]));
-      return (await taken?.receipt?.redisSecond) ?? null;
+      const { receipt } = await this.#told.take(group, { charges, force: true });
+      return (await receipt?.redisSecond) ?? null;
     } catch (error) {
       this.#goAlone(reasonOf(error));
       return null;
