@@ -11,7 +11,7 @@
  */
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { DerivedKey, Keyring } from './keyring.ts';
-import { writeUuid } from './uuid.ts';
+import { uuidFromHex, writeUuid } from './uuid.ts';
 
 const LAYOUT_JSON = 1;
 const LAYOUT_ROW = 2;
@@ -77,8 +77,7 @@ function valuesOf(signed: Buffer): CursorValues | null {
   const payload = signed.subarray(HEADER_BYTES);
   if (signed[0] === LAYOUT_JSON) return JSON.parse(payload.toString()) as CursorValues;
   if (signed[0] !== LAYOUT_ROW) return null;
-  const hex = payload.toString('hex', 0, UUID_BYTES);
-  const id = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+  const id = uuidFromHex(payload.toString('hex', 0, UUID_BYTES));
   if (payload.length === UUID_BYTES) return [id];
   return [...(JSON.parse(payload.toString('utf8', UUID_BYTES)) as CursorValues), id];
 }

@@ -4,7 +4,7 @@
  * console and the logs; the database keeps the 16 bytes of the UUID.
  */
 import { v7 } from 'uuid';
-import { hasUuidShape, UUID_DIGITS, uuidDigit } from './uuid.ts';
+import { hasUuidShape, UUID_DIGITS, uuidDigit, uuidFromHex } from './uuid.ts';
 
 export const ID_PREFIXES = {
   Network: 'net',
@@ -87,7 +87,7 @@ function decode(suffix: string): string {
   for (let at = 2; at < SUFFIX_CHARACTERS; at += GROUP_CHARACTERS) {
     hex += hexOf(suffix.slice(at, at + GROUP_CHARACTERS), GROUP_DIGITS);
   }
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+  return uuidFromHex(hex);
 }
 
 function hexOf(characters: string, digits: number): string {

@@ -3,7 +3,7 @@
  * slices takes four times as long.
  */
 
-export const UUID_CHARACTERS = 36;
+const UUID_CHARACTERS = 36;
 export const UUID_DIGITS = 32;
 const DASHES = [8, 13, 18, 23];
 /** Where each digit stands. */
@@ -16,7 +16,7 @@ export function uuidDigit(uuid: string, index: number): number {
   return VALUES[uuid.charCodeAt(PLACES[index] ?? 0)] ?? -1;
 }
 
-/** Whether it is spelled as UUIDs are, and in lower case, but for its digits. */
+/** Whether length and dashes are a UUID's; its digits are not looked at. */
 export function hasUuidShape(text: string): boolean {
   return text.length === UUID_CHARACTERS && DASHES.every((at) => text[at] === '-');
 }
@@ -31,4 +31,9 @@ export function writeUuid(uuid: string, bytes: Uint8Array, at: number): boolean 
     bytes[at + (index >> 1)] = byte;
   }
   return seen >= 0;
+}
+
+/** The UUID of 32 hexadecimal digits. */
+export function uuidFromHex(hex: string): string {
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }

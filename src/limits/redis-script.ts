@@ -158,7 +158,10 @@ export function scripts(clock = REDIS_CLOCK) {
   return { take: clock + TAKE, giveBack: GIVE_BACK, heartbeat: clock + HEARTBEAT, leave: LEAVE };
 }
 
-/** As the script of `take` takes requests: `keys` without prefix and hash tag. A window that several requests are charged to is named once. */
+/**
+ * As the script of `take` takes requests: `keys` without prefix and hash tag. A window that several requests are charged to
+ * is named once.
+ */
 export function takeArguments(requests: readonly ChargedRequest[]): {
   readonly keys: string[];
   readonly values: string[];
