@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { serversUnder } from '../database/fixtures/embedded.ts';
 import { graphql } from '../support/client.ts';
 import { runCommand, startGatewayProgram } from '../support/program.ts';
+import { serversIn } from '../support/servers.ts';
 
 let dataDir: string;
 beforeAll(async () => {
@@ -21,17 +21,17 @@ async function answer(...args: string[]): Promise<unknown> {
 
 test('without a gateway each command starts the server and stops it; with one it attaches to it', async () => {
   await answer('network', 'create', '--slug', 'acme', '--name', 'Acme');
-  expect(await serversUnder(dataDir)).toEqual([]);
+  expect(await serversIn(dataDir)).toEqual([]);
   await answer('admin', 'create', '--network', 'acme', '--email', 'ada@acme.test', '--name', 'Ada');
   const gateway = startGatewayProgram({ DATA_DIR: dataDir, LOG_LEVEL: 'silent' });
   const url = await gateway.url;
-  const [server] = await serversUnder(dataDir);
+  const [server] = await serversIn(dataDir);
   const made = await answer('key', 'create', '--network', 'acme', '--name', 'CI', '--scope', 'members:read');
   const { id, token } = made as { id: string; token: string };
   expect((await graphql(url, token, '{ me { id } }')).status).toBe(200);
   await answer('key', 'revoke', '--network', 'acme', id);
   expect((await graphql(url, token, '{ me { id } }')).status).toBe(401);
-  expect(await serversUnder(dataDir)).toEqual([server]);
+  expect(await serversIn(dataDir)).toEqual([server]);
   await gateway.kill('SIGTERM');
-  expect(await serversUnder(dataDir)).toEqual([]);
+  expect(await serversIn(dataDir)).toEqual([]);
 });

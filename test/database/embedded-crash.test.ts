@@ -4,15 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { EmbeddedConnection } from '../../src/database/embedded/server.ts';
-import {
-  eventually,
-  killServers,
-  openHere,
-  openInProcess,
-  serversUnder,
-  sql,
-  temporaryFolder,
-} from './fixtures/embedded.ts';
+import { killServers, serversIn } from '../support/servers.ts';
+import { eventually, openHere, openInProcess, sql, temporaryFolder } from './fixtures/embedded.ts';
 
 /** The processes that use the server. */
 const leases = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted";
@@ -24,13 +17,13 @@ test('after a kill -9 of its user the server runs on, and the next start attache
   const killed = openInProcess({ dataDir });
   const { connection } = await killed.ready;
   await sql(connection, 'CREATE TABLE kept AS SELECT 7 AS value');
-  const [server] = await serversUnder(dataDir);
+  const [server] = await serversIn(dataDir);
   await killed.kill();
   const next = await openHere(dataDir);
-  expect(await serversUnder(dataDir)).toEqual([server]);
+  expect(await serversIn(dataDir)).toEqual([server]);
   expect(await sql(next.connection, 'SELECT value FROM kept')).toEqual([{ value: 7 }]);
   await next.close();
-  expect(await serversUnder(dataDir)).toEqual([]);
+  expect(await serversIn(dataDir)).toEqual([]);
 });
 
 test('after a kill -9 of the server the next start has every acknowledged row', async () => {
@@ -74,9 +67,9 @@ test('a process whose server was killed starts it again, and nothing but the wai
   await eventually(async () => (await sql(one.connection, leases)).length === 2);
   expect(await sql(one.connection, 'SELECT value FROM kept')).toEqual([{ value: 7 }]);
   await one.close();
-  expect(await serversUnder(dataDir)).toHaveLength(1);
+  expect(await serversIn(dataDir)).toHaveLength(1);
   await other.close();
-  expect(await serversUnder(dataDir)).toEqual([]);
+  expect(await serversIn(dataDir)).toEqual([]);
 });
 
 test('close does not hang when the server was killed, and leaves nothing running', async () => {
@@ -86,7 +79,7 @@ test('close does not hang when the server was killed, and leaves nothing running
   const begunAt = performance.now();
   await server.close();
   expect(performance.now() - begunAt).toBeLessThan(closeLimitMs);
-  await eventually(async () => (await serversUnder(dataDir)).length === 0);
+  await eventually(async () => (await serversIn(dataDir)).length === 0);
 });
 
 test('close while it comes back leaves nothing running, at whatever moment', async () => {
@@ -96,7 +89,7 @@ test('close while it comes back leaves nothing running, at whatever moment', asy
     await killServers(dataDir);
     await pause(afterMs);
     await server.close();
-    await eventually(async () => (await serversUnder(dataDir)).length === 0);
+    await eventually(async () => (await serversIn(dataDir)).length === 0);
   }
 });
 
@@ -132,7 +125,7 @@ test("lock files that name a living stranger's process do not bar the start", as
   const user = openInProcess({ dataDir });
   const { connection } = await user.ready;
   await sql(connection, 'CREATE TABLE kept AS SELECT 7 AS value');
-  const [server] = await serversUnder(dataDir);
+  const [server] = await serversIn(dataDir);
   await user.kill();
   await killServers(dataDir);
   for (const file of [join(dataDir, 'postgres', 'postmaster.pid'), join(dataDir, 'socket', '.s.PGSQL.5432.lock')]) {

@@ -7,15 +7,8 @@ import { findPrograms, programsFor } from '../../src/database/embedded/binaries.
 import { createCluster } from '../../src/database/embedded/cluster.ts';
 import { thisMachine } from '../../src/database/embedded/machine.ts';
 import { canRead } from '../../src/database/embedded/reach.ts';
-import {
-  canUseNamespaces,
-  isRootOnLinux,
-  openHere,
-  openInProcess,
-  serversUnder,
-  sql,
-  temporaryFolder,
-} from './fixtures/embedded.ts';
+import { serversIn } from '../support/servers.ts';
+import { canUseNamespaces, isRootOnLinux, openHere, openInProcess, sql, temporaryFolder } from './fixtures/embedded.ts';
 
 const nobody = { uid: 65534, gid: 65534 };
 const withoutNamespaces = { namespaces: async () => false };
@@ -30,7 +23,7 @@ test.skipIf(!canUseNamespaces)(
     expect(notices).toEqual([]);
     expect(await sql(connection, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     expect(await ownerOf(join(dataDir, 'postgres', 'PG_VERSION'))).toBe(0);
-    const [server] = await serversUnder(dataDir);
+    const [server] = await serversIn(dataDir);
     const status = await readFile(`/proc/${server}/status`, 'utf8');
     expect(status).toMatch(/^Uid:\s+0\s/m); // seen from outside, and without a single privilege:
     expect(await readFile(`/proc/${server}/uid_map`, 'utf8')).toMatch(/^\s+1000\s+0\s+1\s/);
@@ -45,7 +38,7 @@ test.skipIf(!isRootOnLinux)(
     const first = await openHere(dataDir, withoutNamespaces);
     expect(first.notices).toEqual([]);
     await sql(first.connection, 'CREATE TABLE kept AS SELECT 7 AS value');
-    const [server] = await serversUnder(dataDir);
+    const [server] = await serversIn(dataDir);
     expect(await readFile(`/proc/${server}/status`, 'utf8')).toMatch(/^Uid:\s+65534\s+65534\s+65534\s/m);
     expect(await readFile(`/proc/${server}/status`, 'utf8')).toMatch(/^Groups:\s*$/m);
     await first.close();
@@ -86,9 +79,9 @@ test.skipIf(!isRootOnLinux)(
     const processes = [1, 2].map(() => openInProcess({ dataDir, namespaces: false }));
     const [one, other] = await Promise.all(processes.map((process) => process.ready));
     expect(other?.connection).toEqual(one?.connection);
-    expect(await serversUnder(dataDir)).toHaveLength(1);
+    expect(await serversIn(dataDir)).toHaveLength(1);
     await Promise.all(processes.map((process) => process.close()));
-    expect(await serversUnder(dataDir)).toEqual([]);
+    expect(await serversIn(dataDir)).toEqual([]);
   },
 );
 
@@ -141,7 +134,7 @@ test.skipIf(!nobodyCanRunUs)('an ordinary user runs it directly', async () => {
   expect(await sql(connection, 'SELECT value FROM kept')).toEqual([{ value: 7 }]);
   expect(await ownerOf(join(dataDir, 'postgres'))).toBe(nobody.uid);
   await second.close();
-  expect(await serversUnder(dataDir)).toEqual([]);
+  expect(await serversIn(dataDir)).toEqual([]);
 });
 
 test.skipIf(!nobodyCanRunUs || !canUseNamespaces)(

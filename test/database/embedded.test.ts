@@ -5,7 +5,8 @@ import { expect, test } from 'vitest';
 import { boundLog, logLimitBytes } from '../../src/database/embedded/log.ts';
 import { digestOf } from '../../src/database/embedded/place.ts';
 import { afterTest } from '../support/cleanup.ts';
-import { eventually, openHere, openInProcess, serversUnder, sql, temporaryFolder } from './fixtures/embedded.ts';
+import { serversIn } from '../support/servers.ts';
+import { eventually, openHere, openInProcess, sql, temporaryFolder } from './fixtures/embedded.ts';
 
 const secondStartLimitMs = 2_000;
 
@@ -59,24 +60,24 @@ test('two processes at once on an empty folder both come up, on one server', asy
   const processes = [openInProcess({ dataDir }), openInProcess({ dataDir })];
   const [one, other] = await Promise.all(processes.map((process) => process.ready));
   expect(other?.connection).toEqual(one?.connection);
-  expect(await serversUnder(dataDir)).toHaveLength(1);
+  expect(await serversIn(dataDir)).toHaveLength(1);
   expect(await readdir(dataDir)).toEqual(['postgres', 'postgres.log', 'socket']);
   await Promise.all(processes.map((process) => process.close()));
-  expect(await serversUnder(dataDir)).toEqual([]);
+  expect(await serversIn(dataDir)).toEqual([]);
 });
 
 test('the last one out stops the server, and nobody before', async () => {
   const dataDir = await temporaryFolder();
   const first = openInProcess({ dataDir });
   const { connection } = await first.ready;
-  const [server] = await serversUnder(dataDir);
+  const [server] = await serversIn(dataDir);
   const second = openInProcess({ dataDir });
   await second.ready;
   await first.close();
-  expect(await serversUnder(dataDir)).toEqual([server]);
+  expect(await serversIn(dataDir)).toEqual([server]);
   expect(await sql(connection, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   await second.close();
-  expect(await serversUnder(dataDir)).toEqual([]);
+  expect(await serversIn(dataDir)).toEqual([]);
 });
 
 test('processes that come and go all the time never fail, and leave nothing running', {
@@ -85,7 +86,7 @@ test('processes that come and go all the time never fail, and leave nothing runn
   const dataDir = await temporaryFolder();
   const processes = Array.from({ length: 4 }, () => openInProcess({ dataDir, cycles: 8 }));
   await Promise.all(processes.map(({ ready, close }) => ready.then(close)));
-  expect(await serversUnder(dataDir)).toEqual([]);
+  expect(await serversIn(dataDir)).toEqual([]);
 });
 
 test('close may be called twice, and a process may open more than once', async () => {
@@ -95,19 +96,19 @@ test('close may be called twice, and a process may open more than once', async (
   expect(await sql(other.connection, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   await other.close();
   await other.close();
-  expect(await serversUnder(dataDir)).toEqual([]);
+  expect(await serversIn(dataDir)).toEqual([]);
 });
 
 test("the terminal's Ctrl-C reaches us and not the server", async () => {
   const dataDir = await temporaryFolder();
   const starter = openInProcess({ dataDir });
   const { connection } = await starter.ready;
-  const [server] = await serversUnder(dataDir);
+  const [server] = await serversIn(dataDir);
   const other = openInProcess({ dataDir });
   await other.ready;
   process.kill(-(starter.child.pid ?? Number.NaN), 'SIGINT'); // to its whole group, as a terminal does
   await starter.close();
-  expect(await serversUnder(dataDir)).toEqual([server]);
+  expect(await serversIn(dataDir)).toEqual([server]);
   expect(await sql(connection, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
 });
 
@@ -137,7 +138,7 @@ test('every way to write a path leads to the same server', async () => {
     openHere(join(folder, 'link', '..', 'link')),
   ]);
   expect(other?.connection).toEqual(one?.connection);
-  expect(await serversUnder(folder)).toHaveLength(1);
+  expect(await serversIn(folder)).toHaveLength(1);
 });
 
 test('a copied DATA_DIR is a database of its own, though its lock file names the running original', async () => {
@@ -150,7 +151,7 @@ test('a copied DATA_DIR is a database of its own, though its lock file names the
   await cp(join(folder, 'original', 'postgres', 'postmaster.pid'), join(folder, 'copy', 'postgres', 'postmaster.pid'));
   const copy = await openHere(join(folder, 'copy'));
   expect(copy.connection.host).not.toBe(again.connection.host);
-  expect(await serversUnder(folder)).toHaveLength(2);
+  expect(await serversIn(folder)).toHaveLength(2);
 });
 
 test('the log never quotes a statement or a value, even of statements that fail or are killed', async () => {
@@ -195,6 +196,6 @@ test('neither our environment nor our files reach the server', async () => {
   process.env['GATEHOUSE_SECRETS'] = 'never-to-be-seen';
   afterTest(async () => delete process.env['GATEHOUSE_SECRETS']);
   await openHere(dataDir);
-  const [server] = await serversUnder(dataDir);
+  const [server] = await serversIn(dataDir);
   expect(await readFile(`/proc/${server}/environ`, 'utf8')).not.toContain('never-to-be-seen');
 });

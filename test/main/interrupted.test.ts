@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openDatabase } from '../../src/database/database.ts';
-import { dataFolder, serversIn } from '../support/data-folder.ts';
+import { dataFolder } from '../support/data-folder.ts';
 import { printedToken, startGatewayProgram } from '../support/program.ts';
+import { serversIn } from '../support/servers.ts';
 
 const KILLS = 6;
 /** What a first start takes on a quiet machine. */

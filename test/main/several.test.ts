@@ -2,11 +2,12 @@
 import { expect, test } from 'vitest';
 import { openDatabase } from '../../src/database/database.ts';
 import { graphql } from '../support/client.ts';
-import { dataFolder, serversIn } from '../support/data-folder.ts';
+import { dataFolder } from '../support/data-folder.ts';
 import { makeNetwork } from '../support/fixtures.ts';
 import { TEST_SECRET } from '../support/gateway.ts';
 import { printedToken, startGatewayProgram } from '../support/program.ts';
 import { scratchUrl } from '../support/scratch.ts';
+import { serversIn } from '../support/servers.ts';
 
 test('on an empty folder: one PostgreSQL, one demo, one secret; the last one out stops the server', async () => {
   const folder = await dataFolder();

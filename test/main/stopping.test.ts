@@ -3,12 +3,13 @@ import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Database, openDatabase } from '../../src/database/database.ts';
 import { digestOf } from '../../src/domain/token.ts';
 import { graphql } from '../support/client.ts';
-import { dataFolder, serversIn } from '../support/data-folder.ts';
+import { dataFolder } from '../support/data-folder.ts';
 import { makeNetwork, type TestNetwork } from '../support/fixtures.ts';
 import { TEST_SECRET } from '../support/gateway.ts';
 import { hold, type Lock } from '../support/lock.ts';
 import { type GatewayProgram, startGatewayProgram } from '../support/program.ts';
 import { scratchUrl } from '../support/scratch.ts';
+import { serversIn } from '../support/servers.ts';
 
 const CREATE = 'mutation { createApiKey(input: { name: "held", scopes: [] }) { token } }';
 /** What the first test on it leaves is what the next one starts on. */

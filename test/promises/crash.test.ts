@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openDatabase } from '../../src/database/database.ts';
 import { graphql } from '../support/client.ts';
-import { dataFolder, serversIn } from '../support/data-folder.ts';
+import { dataFolder } from '../support/data-folder.ts';
 import { printedToken, runCommand, startGatewayProgram, startProgram } from '../support/program.ts';
+import { serversIn } from '../support/servers.ts';
 
 const KILLS = 2;
 const CLIENTS = 4;
