@@ -242,6 +242,18 @@ module.exports = {
       to: { path: '^test/' },
     },
     {
+      name: 'tests-connect-in-one-place',
+      comment:
+        'A test connection without an error listener, or still closing when its database is dropped, ends the test run. ' +
+        'Call openPool(), openClient() or withClient() of test/support/postgres.ts; types may be imported anywhere.',
+      severity: 'error',
+      from: {
+        path: '^test/',
+        pathNot: '^test/(bench/|support/(postgres|statements)\\.ts$|database/member-plans\\.test\\.ts$)',
+      },
+      to: { path: '^node_modules/(pg|pg-pool)(/|$)', dependencyTypesNot: ['type-only'] },
+    },
+    {
       name: 'no-dev-dependency-in-src',
       comment: 'A container installs no devDependencies. Move the package to dependencies, or do without it.',
       severity: 'error',

@@ -54,6 +54,7 @@ const PLANTS: readonly (readonly [rule: string, file: string, line: string])[] =
   ['no-unresolvable', 'src/domain/h.ts', "import { x } from './nowhere.ts';"],
   ['no-dead-file', 'src/services/networks.ts', 'export const x = 1;'],
   ['home-of-postgresql-driver', 'src/services/d.ts', "import type pg from 'pg';"],
+  ['tests-connect-in-one-place', 'test/database/a.test.ts', "import pg from 'pg';"],
   ['home-of-zod', 'src/cli/c.ts', "import { z } from 'zod';"],
   ['home-of-graphql', 'src/http/c.ts', "import { GraphQLError } from 'graphql';"],
   ['home-of-yoga', 'src/graphql/d.ts', "import { createYoga } from 'graphql-yoga';"],
@@ -130,6 +131,8 @@ describe('the walls between rooms and around libraries', () => {
       'src/http/router.ts': "import type { X } from '../graphql/context.ts';\n",
       'src/graphql/context.ts': "import type { X } from '../database/network-reads.ts';\n",
       'src/cli/main.ts': "import { x } from '../database/database.ts';\n",
+      'test/database/b.test.ts': "import type pg from 'pg';\n",
+      'test/support/postgres.ts': "import pg from 'pg';\n",
     };
     expect(await plant('sound', allowed)).toEqual([]);
   });

@@ -1,5 +1,4 @@
 /** Verification is fresh every time (promise 1) and cheap under load: what is counted here is the queries. */
-import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Verifier } from '../../src/access/verifier.ts';
 import { type Database, openDatabase } from '../../src/database/database.ts';
@@ -9,13 +8,14 @@ import { COMMAND_LINE } from '../../src/services/actor.ts';
 import { revokeApiKey } from '../../src/services/api-keys/revoke.ts';
 import { makeKey, makeNetwork, type TestNetwork } from '../support/fixtures.ts';
 import { hold } from '../support/lock.ts';
+import { openPool, type TestPool } from '../support/postgres.ts';
 import { openCable } from '../support/proxy.ts';
 import { mistyped } from '../support/refusals.ts';
 import { scratchUrl } from '../support/scratch.ts';
 
 let database: Database;
 let own: TestNetwork;
-let pool: pg.Pool;
+let pool: TestPool;
 let verifier: Verifier;
 let queries = 0;
 const cable = openCable();
@@ -23,8 +23,7 @@ const cable = openCable();
 beforeAll(async () => {
   const url = await scratchUrl({ migrated: true });
   database = await openDatabase({ url, dataDir: '', poolSize: 5, statementTimeoutMs: 30_000 });
-  pool = new pg.Pool({ connectionString: await cable.url(url) });
-  pool.on('error', () => undefined); // the cable is pulled out on purpose
+  pool = openPool({ connectionString: await cable.url(url) });
   const { query } = pool;
   pool.query = function count(...args: unknown[]) {
     queries += 1;
@@ -32,7 +31,7 @@ beforeAll(async () => {
   } as typeof query;
 });
 afterAll(async () => {
-  await pool.end();
+  await pool.close();
   await cable.pull();
   await database.close();
 });

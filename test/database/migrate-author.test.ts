@@ -4,9 +4,9 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { migrate } from '../../src/database/migrate/migrate.ts';
+import { withClient } from '../support/postgres.ts';
 import { openScratchServer, SCRATCH_HOOK_TIMEOUT_MS, type ScratchServer } from './scratch-database.ts';
 
 // Each starts processes of its own.
@@ -72,10 +72,8 @@ test('the next one holds the difference alone, and runs in a transaction even wh
 
   const connection = await server.createDatabase();
   expect(await migrate(connection, { folder })).toEqual({ applied: await migrations() });
-  const client = new pg.Client(connection);
-  await client.connect();
-  const { rows } = await client.query('SELECT enum_range(NULL::"Colour")::text AS colours');
-  await client.end();
+  const colours = 'SELECT enum_range(NULL::"Colour")::text AS colours';
+  const { rows } = await withClient(connection, (client) => client.query(colours));
   expect(rows).toEqual([{ colours: '{RED,GREEN}' }]);
 });
 

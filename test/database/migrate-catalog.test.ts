@@ -1,9 +1,10 @@
 /** The migrations, applied to an empty database, make what prisma/schema.prisma says, and nothing else unlisted. */
 import { readFile } from 'node:fs/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { diffDatamodels } from '../../src/database/migrate/diff.ts';
 import { migrate } from '../../src/database/migrate/migrate.ts';
+import { withPool } from '../support/postgres.ts';
 import { openScratchServer, SCRATCH_HOOK_TIMEOUT_MS, type ScratchServer } from './scratch-database.ts';
 
 // What the migrations add by hand, because schema.prisma cannot say it, and why.
@@ -99,8 +100,8 @@ beforeAll(async () => {
   const [byFolder, byModel] = [await server.createDatabase(), await server.createDatabase()];
   await migrate(byFolder);
   const datamodel = await readFile(new URL('../../prisma/schema.prisma', import.meta.url), 'utf8');
-  migrated = await inDatabase(byFolder, readCatalog);
-  modelled = await inDatabase(byModel, async (pool) => {
+  migrated = await withPool({ ...byFolder, max: 1 }, readCatalog);
+  modelled = await withPool({ ...byModel, max: 1 }, async (pool) => {
     await pool.query(await diffDatamodels(null, datamodel));
     return readCatalog(pool);
   });
@@ -151,15 +152,6 @@ test('there is nothing else but the listed functions and triggers', () => {
   expect(modelled.others).toEqual([]);
   expect(migrated.others.sort()).toEqual([...OTHERS_BY_HAND.keys()].sort());
 });
-
-async function inDatabase<Result>(connection: pg.PoolConfig, use: (pool: pg.Pool) => Promise<Result>): Promise<Result> {
-  const pool = new pg.Pool({ ...connection, max: 1 });
-  try {
-    return await use(pool);
-  } finally {
-    await pool.end();
-  }
-}
 
 const OURS = `relnamespace = 'public'::regnamespace AND relname NOT LIKE '\\_prisma\\_%'`;
 

@@ -2,10 +2,11 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MIGRATIONS_FOLDER, migrationNames } from '../../src/database/migrate/folder.ts';
 import { migrate } from '../../src/database/migrate/migrate.ts';
+import { openPool } from '../support/postgres.ts';
 import { openScratchServer, SCRATCH_HOOK_TIMEOUT_MS, type ScratchServer } from './scratch-database.ts';
 
 const NETWORK = '00000000-0000-7000-8000-000000000001';
@@ -45,7 +46,7 @@ async function insert(pool: pg.Pool, id = '', maker: string | null = null): Prom
 test('gives the keys that are there what they would have been given, and the old release goes on writing', async () => {
   const connection = await server.createDatabase();
   await migrate(connection, { folder: before });
-  const pool = new pg.Pool(connection);
+  const pool = openPool(connection);
   try {
     await pool.query(`INSERT INTO networks (id, slug, name, updated_at) VALUES ($1, 'acme', 'Acme', now())`, [NETWORK]);
     await pool.query(
@@ -72,6 +73,6 @@ test('gives the keys that are there what they would have been given, and the old
     const filled = { redacted_token: 'gk_live_abcd…wxyz', as_its_key: true };
     expect(secrets.rows).toEqual([filled, filled, filled, { redacted_token: null, as_its_key: false }]);
   } finally {
-    await pool.end();
+    await pool.close();
   }
 });

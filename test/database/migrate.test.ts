@@ -6,13 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PrismaPg } from '@prisma/adapter-pg';
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openSchemaEngine } from '../../src/database/migrate/engine.ts';
 import { MIGRATIONS_FOLDER, migrationNames, readMigrations } from '../../src/database/migrate/folder.ts';
 import { MigrationError, migrate } from '../../src/database/migrate/migrate.ts';
 import { runScript } from '../../src/database/migrate/script.ts';
 import { lock, openSession } from '../../src/database/migrate/session.ts';
+import { openClient, openPool, type TestPool } from '../support/postgres.ts';
 import { openScratchServer, SCRATCH_HOOK_TIMEOUT_MS, type ScratchServer } from './scratch-database.ts';
 
 const TEST_TIMEOUT_MS = 30_000;
@@ -22,7 +23,7 @@ const SLOW_S = 1;
 
 let server: ScratchServer;
 let scratchFolder: string;
-const pools: pg.Pool[] = [];
+const pools: TestPool[] = [];
 
 beforeAll(async () => {
   server = await openScratchServer();
@@ -30,7 +31,7 @@ beforeAll(async () => {
 }, SCRATCH_HOOK_TIMEOUT_MS);
 
 afterAll(async () => {
-  for (const pool of pools) await pool.end();
+  for (const pool of pools) await pool.close();
   await server?.close();
   await rm(scratchFolder, { recursive: true, force: true });
 }, SCRATCH_HOOK_TIMEOUT_MS);
@@ -339,9 +340,7 @@ interface Scratch {
 
 async function database(): Promise<Scratch> {
   const connection = await server.createDatabase();
-  const pool = new pg.Pool({ ...connection, options: '-c search_path=public' });
-  // The database is dropped at the end with whatever is still connected.
-  pool.on('error', () => undefined);
+  const pool = openPool({ ...connection, options: '-c search_path=public' });
   pools.push(pool);
   return { connection, pool, query: async (sql) => (await pool.query<Record<string, unknown>>(sql)).rows };
 }
@@ -361,15 +360,14 @@ function applied(result: { applied: string[] }): string[] {
 }
 
 async function holdPrismaLock(connection: pg.PoolConfig): Promise<pg.Client> {
-  const client = new pg.Client(connection);
-  await client.connect();
+  const client = await openClient(connection);
   await client.query('SELECT pg_advisory_lock(72707369)');
   return client;
 }
 
 /** What Prisma itself makes of the database: the engine on Prisma's own adapter, as in `prisma migrate deploy`. */
 async function prismaSays(connection: pg.PoolConfig, path = MIGRATIONS_FOLDER) {
-  const pool = new pg.Pool({ ...connection, max: 1 });
+  const pool = openPool({ ...connection, max: 1 });
   const engine = await openSchemaEngine(new PrismaPg(pool));
   const filters = { externalTables: [], externalEnums: [] };
   const migrationsList = {
@@ -387,7 +385,7 @@ async function prismaSays(connection: pg.PoolConfig, path = MIGRATIONS_FOLDER) {
     return { applied: appliedMigrationNames, diagnosis };
   } finally {
     engine.free();
-    await pool.end();
+    await pool.close();
   }
 }
 

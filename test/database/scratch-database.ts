@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
+import { openPool } from '../support/postgres.ts';
 
 /** For the hooks that open and close the server: a drop waits for a checkpoint, which a busy disk makes slow. */
 export const SCRATCH_HOOK_TIMEOUT_MS = 60_000;
@@ -25,9 +26,7 @@ interface Server {
 export async function openScratchServer(): Promise<ScratchServer> {
   const url = process.env['TEST_DATABASE_URL'];
   const server = url === undefined || url === '' ? await embedded() : external(url);
-  const admin = new pg.Pool({ ...server.admin, max: DROPS_AT_ONCE });
-  // A connection that the server closes while it stops is no news; unheard, the event would end the test run.
-  admin.on('error', () => undefined);
+  const admin = openPool({ ...server.admin, max: DROPS_AT_ONCE });
   const names: string[] = [];
   return {
     async createDatabase() {
@@ -38,7 +37,7 @@ export async function openScratchServer(): Promise<ScratchServer> {
     },
     async close() {
       await Promise.all(names.map((name) => admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)));
-      await admin.end();
+      await admin.close();
       await server.close();
     },
   };

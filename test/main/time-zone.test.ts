@@ -5,8 +5,9 @@ import { toId } from '../../src/domain/id.ts';
 import { graphql } from '../support/client.ts';
 import { makeKey, makeMembers, makeNetwork } from '../support/fixtures.ts';
 import { TEST_SECRET } from '../support/gateway.ts';
+import { withClient } from '../support/postgres.ts';
 import { startGatewayProgram } from '../support/program.ts';
-import { scratchUrl, withClient } from '../support/scratch.ts';
+import { scratchUrl } from '../support/scratch.ts';
 
 const ZONES = ['UTC', 'America/New_York'];
 /** In the hour that New York has twice that year. */

@@ -7,7 +7,7 @@ import { IMPORT_LOCK } from '../../src/services/members/store-batch.ts';
 import { graphql } from '../support/client.ts';
 import { makeKey, makeMembers, makeNetwork, type TestNetwork } from '../support/fixtures.ts';
 import { startTestGateway } from '../support/gateway.ts';
-import { withClient } from '../support/scratch.ts';
+import { withClient } from '../support/postgres.ts';
 import { useGateway } from '../support/suite.ts';
 
 const suite = useGateway({ DATABASE_POOL_SIZE: '10' });

@@ -6,7 +6,7 @@ import { newUuid } from '../../src/domain/id.ts';
 import { COMMAND_LINE } from '../../src/services/actor.ts';
 import { BATCH_MAX_RECORDS, importMembers, REJECTED_KEPT_MAX } from '../../src/services/members/import.ts';
 import { makeMembers, makeNetwork, openTestDatabase } from '../support/fixtures.ts';
-import { withClient } from '../support/scratch.ts';
+import { withClient } from '../support/postgres.ts';
 import { HARD_CSV, HARD_JSONL, HARD_MEMBERS } from './hard-cases.ts';
 import { importText, inChunks, jsonLines, membersOf } from './members.ts';
 

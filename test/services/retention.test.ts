@@ -9,7 +9,8 @@ import { suspendNetwork } from '../../src/services/networks.ts';
 import { RetentionJob, sweep } from '../../src/services/retention.ts';
 import { makeNetwork } from '../support/fixtures.ts';
 import { hold } from '../support/lock.ts';
-import { scratchUrl, withClient } from '../support/scratch.ts';
+import { withClient } from '../support/postgres.ts';
+import { scratchUrl } from '../support/scratch.ts';
 
 const SETTINGS = { usageMinutesDays: 7, usageHoursDays: 400, refusalsDays: 90, auditDays: 730, deletionsDays: 30 };
 const NEVER = new AbortController().signal;

@@ -1,9 +1,9 @@
 /** Databases of a test's own, on the run's server: for faults, and for what counts whole tables. */
 import { randomBytes } from 'node:crypto';
-import pg from 'pg';
 import { inject } from 'vitest';
 import { migrate } from '../../src/database/migrate/migrate.ts';
 import { afterFile } from './cleanup.ts';
+import { withClient } from './postgres.ts';
 
 /** The URL of a new database, empty unless it is to be migrated; dropped after the test file. */
 export async function scratchUrl({ migrated }: { readonly migrated: boolean }): Promise<string> {
@@ -16,15 +16,4 @@ export async function scratchUrl({ migrated }: { readonly migrated: boolean }): 
   url.pathname = `/${name}`;
   if (migrated) await migrate({ connectionString: url.href });
   return url.href;
-}
-
-/** A session of its own, for statements or for holding a lock. */
-export async function withClient<Result>(url: string, work: (client: pg.Client) => Promise<Result>): Promise<Result> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
 }
