@@ -28,9 +28,10 @@ const DEMO_LOCK = 0x6761_7465;
 /** Null where the database holds, or ever held, a network. */
 export async function seedDemo(database: Database): Promise<Demo | null> {
   if (await hasHistory(database.prisma)) return null;
-  const networkId = newUuid();
+  const newId = () => newUuid(database.clock.now());
+  const networkId = newId();
   // Before the transaction, whose time is bounded: on a slow machine this takes the longest of all.
-  const members = await demoMembers(networkId);
+  const members = await demoMembers(networkId, newId);
   return write(database, COMMAND_LINE, async (transaction) => {
     await transaction.prisma.$queryRaw`SELECT 1 AS locked FROM pg_advisory_xact_lock(${DEMO_LOCK}::bigint)`;
     if (await hasHistory(transaction.prisma)) return null;
@@ -52,14 +53,14 @@ async function makeDemo(
   networkId: string,
   members: Prisma.MemberCreateManyInput[],
 ): Promise<string> {
-  const { prisma, audit } = transaction;
+  const { prisma, audit, newId } = transaction;
   await prisma.network.create({ data: { id: networkId, slug: SLUG, name: 'Demo Community' } });
   const subject = { type: 'Network', id: networkId } as const;
   await audit({ networkId, action: 'network.created', subject, details: { after: { slug: SLUG } } });
 
   const [name, email] = ['Ada Demo', 'ada@demo.example'];
   const admin = await prisma.admin.create({
-    data: { id: newUuid(), networkId, name, email, emailFolded: fold(email), role: 'OWNER' },
+    data: { id: newId(), networkId, name, email, emailFolded: fold(email), role: 'OWNER' },
   });
   await audit({
     networkId,
@@ -78,7 +79,7 @@ async function makeDemo(
   return created.token;
 }
 
-async function demoMembers(networkId: string): Promise<Prisma.MemberCreateManyInput[]> {
+async function demoMembers(networkId: string, newId: () => string): Promise<Prisma.MemberCreateManyInput[]> {
   // Loaded here alone: a start that makes no demo does not pay for it.
   const { allLocales, Faker } = await import('@faker-js/faker');
   const { en, de, fr, es, pl, ja, ko, ar, el, uk, base } = allLocales;
@@ -88,13 +89,13 @@ async function demoMembers(networkId: string): Promise<Prisma.MemberCreateManyIn
   return Array.from({ length: MEMBERS }, (_, index) => {
     const faker = generators[index % generators.length];
     if (faker === undefined) throw new RangeError('no generator');
-    return demoMember(networkId, index, faker);
+    return { id: newId(), ...demoMember(networkId, index, faker) };
   });
 }
 
 type Generator = InstanceType<typeof import('@faker-js/faker').Faker>;
 
-function demoMember(networkId: string, index: number, faker: Generator): Prisma.MemberCreateManyInput {
+function demoMember(networkId: string, index: number, faker: Generator): Omit<Prisma.MemberCreateManyInput, 'id'> {
   const name = faker.person.fullName();
   const email = `member${index + 1}.${faker.internet.domainWord()}@example.com`.toLowerCase();
   const createdAt = faker.date.past({ years: 4, refDate: REFERENCE_DATE });
@@ -109,7 +110,6 @@ function demoMember(networkId: string, index: number, faker: Generator): Prisma.
     { value: 'ADMIN', weight: 2 },
   ] as const);
   return {
-    id: newUuid(),
     networkId,
     externalId: `crm-${String(index + 1).padStart(5, '0')}`,
     name,
