@@ -1,8 +1,10 @@
 /** The rules of an API key's fields, and whether it still lives. */
 import { parseBlock } from './address.ts';
+import { holdsToken } from './redaction.ts';
 import { isScope } from './scope.ts';
 import { canBeSeen, characters, hasControlCharacters, hasUnseenCharacters, isWellFormed } from './text.ts';
-import { type Environment, TOKEN_PATTERN } from './token.ts';
+import type { Environment } from './token.ts';
+import { orNull, readBoolean, readDate } from './unreadable.ts';
 import { refused, type UserError } from './user-error.ts';
 
 export const KEY_NAME_MAX_CHARACTERS = 100;
@@ -47,9 +49,10 @@ export interface KeyEnds {
   readonly expired: boolean;
 }
 
+/** Throws UnreadableValueError where it cannot be read whether the key has ended. */
 export function statusOf({ revokedAt, expired }: KeyEnds): KeyStatus {
-  if (revokedAt !== null) return 'REVOKED';
-  return expired ? 'EXPIRED' : 'ACTIVE';
+  if (orNull(readDate, revokedAt, 'when a key was revoked') !== null) return 'REVOKED';
+  return readBoolean(expired, 'whether a key has expired') ? 'EXPIRED' : 'ACTIVE';
 }
 
 export function hasEnded(key: KeyEnds): boolean {
@@ -155,9 +158,9 @@ function textFaults(property: string, title: string, text: string, maxCharacters
   return tokenFaults(property, title, text);
 }
 
-/** A token must not be kept where it can be read. */
+/** A token must not be kept where it can be read, not even encoded. */
 function tokenFaults(property: string, title: string, text: string): UserError[] {
-  if (text.search(TOKEN_PATTERN) === -1) return [];
+  if (!holdsToken(text)) return [];
   return [{ code: 'INVALID', message: `${title} must not hold a token`, field: ['input', property] }];
 }
 

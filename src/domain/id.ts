@@ -3,6 +3,7 @@
  * characters of lower-case Crockford base32, which sort as the UUIDs do. The same string serves `node(id:)`, REST, the
  * console and the logs; the database keeps the 16 bytes of the UUID.
  */
+import { randomInt } from 'node:crypto';
 import { v7 } from 'uuid';
 import { hasUuidShape, UUID_DIGITS, uuidDigit, uuidFromHex } from './uuid.ts';
 
@@ -23,9 +24,30 @@ const TYPES: ReadonlyMap<string, IdType> = new Map(
   (Object.entries(ID_PREFIXES) as [IdType, string][]).map(([type, prefix]) => [prefix, type]),
 );
 
-/** A new UUIDv7 (RFC 9562), as the database keeps it. Ids made by one process rise. */
-export function newUuid(): string {
-  return v7();
+/** By how much a clock may step back before ids follow it, instead of rising from the last one. */
+const STEP_BACK_MAX_MS = 10_000;
+const SEQUENCE_BITS = 31;
+const last = { ms: Number.NEGATIVE_INFINITY, sequence: 0 };
+
+/**
+ * A new UUIDv7 (RFC 9562), as the database keeps it. `nowMs`: the time that it carries, in milliseconds since 1970; for what
+ * is stored the database's (WriteTransaction.newId), for what this process alone knows its own. Ids that one process makes
+ * by one clock rise.
+ */
+export function newUuid(nowMs: number = Date.now()): string {
+  const ms = Math.floor(nowMs);
+  if (!Number.isSafeInteger(ms)) throw new TypeError('an id needs a time');
+  if (ms > last.ms || ms < last.ms - STEP_BACK_MAX_MS) {
+    last.ms = ms;
+    last.sequence = randomInt(2 ** SEQUENCE_BITS);
+  } else {
+    last.sequence += 1;
+    if (last.sequence >= 2 ** (SEQUENCE_BITS + 1)) {
+      last.ms += 1;
+      last.sequence = 0;
+    }
+  }
+  return v7({ msecs: last.ms, seq: last.sequence });
 }
 
 /** A UUID as the public id of a type. */

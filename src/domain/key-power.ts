@@ -5,6 +5,7 @@
 import { areWithin, type Block, parseBlock } from './address.ts';
 import type { Scope } from './scope.ts';
 import type { Environment } from './token.ts';
+import { orNull, readDate, UnreadableValueError } from './unreadable.ts';
 import type { UserError } from './user-error.ts';
 
 /** What a secret lets its holder do. */
@@ -34,13 +35,19 @@ export function excessOf(power: Power, held: HeldPower): Excess[] {
   const excess: Excess[] = scopes.length === 0 ? [] : [{ of: 'scopes', scopes }];
   if (outlives(power.expiresAt, held.expiresAt)) excess.push({ of: 'expiresAt' });
   if (!isNoWider(power.allowedAddresses, held.allowedAddresses)) excess.push({ of: 'allowedAddresses' });
-  // A TEST key may not write members; a LIVE one may.
-  if (power.environment === 'LIVE' && held.environment === 'TEST') excess.push({ of: 'environment' });
+  // A TEST key may not write members; a LIVE one may. What is neither counts as the lesser one, held, and as the greater
+  // one, asked for.
+  if (power.environment !== 'TEST' && held.environment !== 'LIVE') excess.push({ of: 'environment' });
   return excess;
 }
 
+/** Throws UnreadableValueError for an end that is no moment: it compares as neither earlier nor later. */
 function outlives(end: Date | null, other: Date | null): boolean {
-  return other !== null && (end === null || end > other);
+  const [endsAt, otherEndsAt] = [
+    orNull(readDate, end, 'the end of a key'),
+    orNull(readDate, other, 'the end of a key'),
+  ];
+  return otherEndsAt !== null && (endsAt === null || endsAt > otherEndsAt);
 }
 
 function isNoWider(inner: readonly string[], outer: readonly string[]): boolean {
@@ -59,7 +66,7 @@ export function blocksOf(texts: readonly string[]): Block[] {
 
 function keep(text: string): Block {
   const block = parseBlock(text);
-  if (block === null) throw new TypeError('a stored address block cannot be read');
+  if (block === null) throw new UnreadableValueError('a stored address block');
   const [oldest] = kept.keys();
   if (kept.size >= BLOCKS_KEPT_MAX && oldest !== undefined) kept.delete(oldest);
   kept.set(text, block);

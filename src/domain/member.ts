@@ -233,10 +233,12 @@ function foldable(text: string): Parsed<string> {
 
 const INVISIBLE = String.raw`\s\p{Cc}[\p{Cf}--[\u200c\u200d]]`;
 /** Dots stand where RFC 5321 forbids them (first, last, two in a row) in addresses that some providers gave out. */
-const LOCAL_PART = new RegExp(String.raw`^[^${INVISIBLE}\(\)<>\[\]\\,;:@"]+$`, 'v');
-const QUOTED_LOCAL_PART = /^"(?:[^"\\\p{Cc}]|\\[^\p{Cc}])+"$/u;
+const LOCAL_PART = new RegExp(String.raw`^[^${INVISIBLE}\ufffd\(\)<>\[\]\\,;:@"]+$`, 'v');
+const QUOTED_LOCAL_PART = /^"(?:[^"\\\ufffd\p{Cc}]|\\[^\ufffd\p{Cc}])+"$/u;
+/** What is left of a text that was read in a wrong encoding, means nothing to anybody else, or nothing yet. */
+const DAMAGED = String.raw`\ufffd\p{Co}\p{Cn}`;
 /** Beyond ASCII anything visible may stand in a name that a registry hands out, emoji too. */
-const LABEL = new RegExp(String.raw`^(?!-)(?:[A-Za-z0-9_\-]|[^${INVISIBLE}\u0000-\u007f])+(?<!-)$`, 'v');
+const LABEL = new RegExp(String.raw`^(?!-)(?:[A-Za-z0-9_\-]|[^${INVISIBLE}${DAMAGED}\u0000-\u007f])+(?<!-)$`, 'v');
 const LABEL_MAX_CHARACTERS = 63;
 const ADDRESS_LITERAL = /^\[(?:\d{1,3}(?:\.\d{1,3}){3}|IPv6:[0-9A-Fa-f:.]+)\]$/;
 
@@ -271,9 +273,13 @@ const ISO_8601 =
 function parseTime(input: unknown, now: Date): Parsed<Date> {
   const time = typeof input === 'string' ? parseIsoTime(input.trim()) : { reason: NOT_ISO_8601 };
   if ('reason' in time) return time;
-  const isWithin = time.value.getTime() >= 0 && time.value.getTime() <= now.getTime() + DAY_MS;
-  return isWithin ? time : { reason: 'must lie between 1970 and tomorrow' };
+  const isWithin = time.value.getTime() >= EARLIEST_MS && time.value.getTime() <= now.getTime() + DAY_MS;
+  return isWithin ? time : { reason: `must be between the year ${EARLIEST_YEAR} and tomorrow` };
 }
+
+/** Communities are older than computers; a year before this one is a mistyped one. */
+const EARLIEST_YEAR = 1000;
+const EARLIEST_MS = Date.UTC(EARLIEST_YEAR, 0, 1);
 
 const NOT_ISO_8601 = 'must be a time in ISO 8601, such as 2026-01-31 or 2026-01-31T08:30:00Z';
 

@@ -1,3 +1,5 @@
+import { orNull, readCount, readWord } from './unreadable.ts';
+
 /** A plan's numbers, each for any 60 seconds. */
 export interface PlanNumbers {
   /** Requests a key. */
@@ -25,15 +27,23 @@ export interface CustomNumbers {
   readonly costPerMinute: number | null;
 }
 
+/** Throws UnreadableValueError for a plan that this release does not know, or numbers that are none: no limit is absent. */
 export function planNumbers(plan: Plan, custom: CustomNumbers): PlanNumbers {
   if (plan === 'STANDARD') return STANDARD;
   if (plan === 'PREMIUM') return PREMIUM;
+  readWord(PLANS, plan, "a network's plan");
+  for (const number of Object.values(numbersOf(custom))) orNull(readCount, number, "a number of a network's plan");
   const requestsPerMinute = custom.requestsPerMinute ?? STANDARD.requestsPerMinute;
   return {
     requestsPerMinute,
     networkRequestsPerMinute: custom.networkRequestsPerMinute ?? within(requestsPerMinute * 10),
     costPerMinute: custom.costPerMinute ?? within(requestsPerMinute * 100),
   };
+}
+
+/** Of what may be a whole network: its numbers alone. */
+function numbersOf({ requestsPerMinute, networkRequestsPerMinute, costPerMinute }: CustomNumbers): CustomNumbers {
+  return { requestsPerMinute, networkRequestsPerMinute, costPerMinute };
 }
 
 /** A number that a field declares for STANDARD, on a plan of so many requests a minute. At least 1. */

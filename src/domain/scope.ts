@@ -1,3 +1,5 @@
+import { readWord } from './unreadable.ts';
+
 /** A scope is one permission. It is written `members:read` everywhere but in GraphQL, where it is `MEMBERS_READ`. */
 export const SCOPES = {
   MEMBERS_READ: { name: 'members:read', grants: 'Read members, without their e-mail addresses.' },
@@ -30,16 +32,17 @@ const SCOPES_OF_ROLE: Record<AdminRole, ReadonlySet<Scope>> = {
   ADMIN: new Set(ALL_SCOPES.filter((scope) => scope !== 'audit:read')),
 };
 
+/** Throws UnreadableValueError for a role that this release does not know. */
 export function scopesOfRole(role: AdminRole): ReadonlySet<Scope> {
-  return SCOPES_OF_ROLE[role];
+  return SCOPES_OF_ROLE[readWord(ADMIN_ROLES, role, "an admin's role")];
 }
 
 /**
  * What a key may do now: its own scopes within its admin's present role. A stored scope that this release does not
- * know grants nothing.
+ * know grants nothing: a later release may have given it. Throws as `scopesOfRole` does.
  */
 export function effectiveScopes(granted: readonly string[], role: AdminRole): ReadonlySet<Scope> {
-  const allowed = SCOPES_OF_ROLE[role];
+  const allowed = scopesOfRole(role);
   const scopes = new Set<Scope>();
   for (const scope of granted) if (isScope(scope) && allowed.has(scope)) scopes.add(scope);
   return scopes;

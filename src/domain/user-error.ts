@@ -12,8 +12,8 @@ export const USER_ERROR_CODES = {
   TOKEN_ALREADY_SHOWN: 'An earlier request gave this token: it was shown then, and is nowhere else.',
   SCOPE_NOT_HELD: 'A key can hand out no scope that its maker lacks.',
   NOT_HELD:
-    'A key is given to, and edited by, nobody who holds less: in life, addresses, environment or scopes. And a token is ' +
-    'given to nobody who acts for another admin than its key.',
+    'A key is given to, and changed or revoked by, nobody who holds less: in life, addresses, environment or scopes. And a ' +
+    'token is given to nobody who acts for another admin than its key.',
   KEY_ENDED: 'The key has expired or was revoked, and what has ended stays so.',
   KEY_ACTIVE: 'The key still works: revoke it first.',
   NOT_FOUND: 'There is no such thing, or none that the caller may see.',

@@ -9,6 +9,7 @@ import type { Monthly } from './month.ts';
 import type { Plan, PlanNumbers } from './plan.ts';
 import { type AdminRole, effectiveScopes, type Scope } from './scope.ts';
 import type { Environment } from './token.ts';
+import { orNull, readBoolean, readDate, readTexts, UnreadableValueError } from './unreadable.ts';
 
 /** A secret with its key, admin and network, as one lookup finds them. Times are the database's; flags by its clock. */
 export interface SecretRecord {
@@ -77,21 +78,39 @@ type KnownDenial = { readonly key: RefusedKey } & (
 
 export type Verification = { readonly status: 'valid'; readonly principal: Principal } | Denial;
 
-/** The rule itself. `record` is null where no such digest is stored; `address` where the caller's is not known. */
+/**
+ * The rule itself. `record` is null where no such digest is stored; `address` where the caller's is not known. Throws
+ * UnreadableValueError where a value that it rests on cannot be read.
+ */
 export function judge(record: SecretRecord | null, address: Address | null): Verification {
   if (record === null) return { status: 'unknown' };
   const { keyId, networkId } = record;
   const key = { keyId, networkId };
-  const endedAt = record.revokedAt ?? record.adminRemovedAt;
+  const ends = endsOf(record);
+  const endedAt = ends.revokedAt ?? ends.adminRemovedAt;
   if (endedAt !== null) return { status: 'revoked', at: endedAt, key };
-  if (record.expired && record.expiresAt !== null) return { status: 'expired', at: record.expiresAt, key };
-  if (record.networkSuspendedAt !== null) return { status: 'suspended', key };
+  if (ends.expiredAt !== null) return { status: 'expired', at: ends.expiredAt, key };
+  if (ends.networkSuspendedAt !== null) return { status: 'suspended', key };
   if (!isAllowedFrom(address, record.allowedAddresses)) return { status: 'address not allowed', address, key };
   return { status: 'valid', principal: principalOf(record) };
 }
 
+/** What ends a token, each null where it has not. */
+function endsOf(record: SecretRecord) {
+  const expiresAt = orNull(readDate, record.expiresAt, 'when a token expires');
+  const expired = readBoolean(record.expired, 'whether a token has expired');
+  if (expired && expiresAt === null) throw new UnreadableValueError('when a token expired');
+  return {
+    revokedAt: orNull(readDate, record.revokedAt, 'when a token was revoked'),
+    adminRemovedAt: orNull(readDate, record.adminRemovedAt, 'when an admin was removed'),
+    expiredAt: expired ? expiresAt : null,
+    networkSuspendedAt: orNull(readDate, record.networkSuspendedAt, 'when a network was suspended'),
+  };
+}
+
 function isAllowedFrom(address: Address | null, allowed: readonly string[]): boolean {
-  return allowed.length === 0 || (address !== null && isWithin(address, blocksOf(allowed)));
+  const texts = readTexts(allowed, 'the allowed addresses of a key');
+  return texts.length === 0 || (address !== null && isWithin(address, blocksOf(texts)));
 }
 
 function principalOf(record: SecretRecord): Principal {
