@@ -1,6 +1,6 @@
 /** The network that a request names by its path or host, against the one that its token decides. */
 import type { Database } from '../database/database.ts';
-import { prepare, run } from '../database/prepared.ts';
+import { lookUp, prepare } from '../database/prepared.ts';
 import { GatehouseError } from '../domain/errors.ts';
 import { toId, uuidOf } from '../domain/id.ts';
 import { forbidden, type Principal } from '../domain/verification.ts';
@@ -25,6 +25,6 @@ export async function refuseOtherNetwork(
 async function exists(database: Pick<Database, 'pool'>, name: string, slug: string): Promise<boolean> {
   const uuid = uuidOf('Network', name);
   if (uuid === null && !SLUG.test(slug)) return false;
-  const rows = await run(database.pool, prepare(uuid === null ? BY_SLUG : BY_ID), [uuid ?? slug]);
+  const rows = await lookUp(database.pool, prepare(uuid === null ? BY_SLUG : BY_ID), [uuid ?? slug]);
   return rows.length > 0;
 }

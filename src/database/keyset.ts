@@ -7,42 +7,35 @@
  * to walk along the order and leave out what does not match, or to find all that match by the filter's index and sort
  * them. Statistics don't tell, because they are of all networks together. So the walk comes first, of WALK_MAX_ROWS at
  * the most; where it does not fill the page, few rows match hereabouts, and the filter's index finds them.
+ *
+ * What a filter reads depends on the rows of its own network alone. Otherwise its time would tell whether a value is
+ * common in other networks. So the planner sees no value of a filter (parameters.ts), and each index that a filter goes by
+ * has the network in its keys (candidates.ts).
  */
 import type pg from 'pg';
+import {
+  type CandidateCondition,
+  candidates,
+  type Lookup,
+  rowOf,
+  WALK_MAX_ROWS,
+  type Way,
+  wayOf,
+} from './candidates.ts';
+import { columnsOf, type KeysetTable, type OrderColumn, orderOf } from './keyset-table.ts';
+import { Parameters } from './parameters.ts';
 import { prepare, run } from './prepared.ts';
 
-/** A row of a table that can be listed. */
-export type KeysetRow = pg.QueryResultRow & { readonly id: string };
-
-interface KeysetOrder {
-  readonly property: string;
-  readonly type: string;
-  /** Where the column may be null: the value that it counts as. A long list has an index on the COALESCE. */
-  readonly nullIs?: string;
-}
-
-/** A table that can be listed. All names here are code, never input. */
-export interface KeysetTable<Row extends pg.QueryResultRow> {
-  readonly name: string;
-  /** The column of each property of a row, or an expression of columns. */
-  readonly columns: Readonly<Record<string, string>>;
-  /** The property that each order sorts by, with its column's type; the id breaks ties. Null: by id alone. */
-  readonly orders: Readonly<Record<string, KeysetOrder | null>>;
-  /** Only there to carry the row's type. */
-  readonly row?: Row;
-}
+export { WALK_MAX_ROWS } from './candidates.ts';
+export type { KeysetRow, KeysetTable } from './keyset-table.ts';
 
 /** A place in the order: the values of the order's column (if it has one) and of the id. */
 export type Place = readonly (string | number | Date | null)[];
 
-export interface KeysetCondition {
-  /** Code, with `$?` where its value goes, once or more. */
+export interface KeysetCondition extends CandidateCondition {
+  /** Code, with `$?::type` where its value goes, once or more. */
   readonly sql: string;
   readonly value: unknown;
-  /** Whether its index finds no more rows than a page or two: then there is no need to walk. */
-  readonly matchesFew?: boolean;
-  /** Where it says how far the values of a property reach: a walk in the order of that property begins or ends there. */
-  readonly reach?: { readonly property: string; readonly compare: '<' | '>=' };
 }
 
 export interface KeysetPage {
@@ -59,12 +52,6 @@ export interface KeysetPage {
   readonly backward: boolean;
   readonly limit: number;
 }
-
-/**
- * At a million rows a walk of so many takes about as long (20 ms) as finding and sorting the matches where a page of 100
- * needs a longer one.
- */
-export const WALK_MAX_ROWS = 20_000;
 
 type Table = KeysetTable<pg.QueryResultRow>;
 
@@ -90,33 +77,40 @@ async function rowsOf<Row extends pg.QueryResultRow>(
     const { text, values } = straight(networkId, table, page);
     return run<Row>(pool, prepare(text), values);
   }
-  // Planned each time, with the values: which index is good depends on them.
-  if (!conditions.some(({ matchesFew }) => matchesFew)) {
-    const { text, values } = walk(networkId, table, page);
-    const rows = await run<Row>(pool, { text }, values);
-    if (rows.length === limit) return rows;
+  // Planned each time: the size of the network matters, and a kept plan would be that of an average one.
+  let walked: Row[] | null = null;
+  if (!conditions.some(({ lookup }) => lookup)) {
+    const { text, values } = walk(networkId, table, page, `LIMIT ${WALK_MAX_ROWS}`);
+    walked = await run<Row>(pool, { text }, values);
+    if (walked.length === limit) return walked;
   }
-  const { text, values } = gather(networkId, table, page);
+  const way = await wayOf(pool, networkId, table, conditions);
+  // The range is so short that the walk has been through all of it.
+  if (walked !== null && way.kind === 'range' && way.isShort && isOrder(table, page, way.property)) return walked;
+  const { text, values } = gather(networkId, table, page, way);
   return run<Row>(pool, { text }, values);
 }
 
-/** How many rows of a network satisfy the conditions. */
-export async function keysetCount(
+/** Rows of a network by their values in a column where each is unique in the network, in no order. By default ids: UUIDs. */
+export function keysetRows<Row extends pg.QueryResultRow>(
   pool: pg.Pool,
   networkId: string,
-  table: Table,
-  conditions: readonly KeysetCondition[],
-): Promise<number> {
+  table: Pick<KeysetTable<Row>, 'name' | 'columns'>,
+  given: readonly string[],
+  { column, type }: Lookup = { column: 'id', type: 'uuid' },
+): Promise<Row[]> {
   const parameters = new Parameters(networkId);
-  const where = ['network_id = $1', ...parameters.conditions(conditions)];
-  const text = `SELECT count(*)::float8 AS count FROM ${table.name} WHERE ${where.join(' AND ')}`;
-  const [row] = await run<{ count: number }>(pool, { text }, parameters.values);
-  return row?.count ?? 0;
+  const values = parameters.add([...new Set(given)]);
+  const columns = Object.entries(table.columns).map(([name, sql]) => `${sql} AS "${name}"`);
+  const text =
+    `SELECT found.* FROM unnest(${values}::${type}[]) AS given (value) ` +
+    `CROSS JOIN LATERAL (${rowOf(table.name, columns.join(', '), column, 'given.value')}) AS found`;
+  return run<Row>(pool, prepare(text), parameters.values);
 }
 
 // ——— statements ———
 
-interface Query {
+export interface Query {
   readonly text: string;
   readonly values: unknown[];
 }
@@ -129,44 +123,79 @@ function straight(networkId: string, table: Table, page: KeysetPage): Query {
   return { text, values: parameters.values };
 }
 
-function walk(networkId: string, table: Table, page: KeysetPage): Query {
+/** `end`: SQL for where the walk ends. */
+function walk(networkId: string, table: Table, page: KeysetPage, end: string): Query {
   const parameters = new Parameters(networkId);
   const columns = columnsOf(table, page.order).map(({ sql }, index) => `${sql} AS place_${index}`);
   const text =
     `SELECT ${selected(table, page)} FROM (SELECT *, ${columns.join(', ')} FROM ${table.name} ` +
     `WHERE ${inNetwork(table, page, parameters).join(' AND ')} ` +
-    `ORDER BY ${sortedBy(table, page)} LIMIT ${WALK_MAX_ROWS}) AS walked ` +
-    `WHERE ${parameters.conditions(page.conditions).join(' AND ')} ` +
+    `ORDER BY ${sortedBy(table, page)} ${end}) AS walked ` +
+    `WHERE ${filters(page.conditions, parameters).join(' AND ')} ` +
     `ORDER BY ${sortedBy(table, page, (_, index) => `place_${index}`)} LIMIT ${parameters.add(page.limit)}`;
   return { text, values: parameters.values };
 }
 
-/** OFFSET 0 keeps the planner from walking after all: it would take the matches for evenly spread. */
-function gather(networkId: string, table: Table, page: KeysetPage): Query {
+/** Which part of a list to count: that after a place, in an order, so many rows of it. */
+export type CountedSlice = Pick<KeysetPage, 'order' | 'conditions' | 'after' | 'limit'>;
+
+/**
+ * Counts a slice of a list: how many rows it has (`rows`), how many of them satisfy the conditions (`matched`), and the
+ * place of the last one (`place`, as texts; null of an empty slice). The rows' `ctid` is in no index: so the planner cannot
+ * read the conditions' columns off an index of another order, and sort the whole network for each slice.
+ */
+export function countOfSlice(networkId: string, table: Table, slice: CountedSlice): Query {
+  const page = { ...slice, wanted: null, descending: false, before: null, backward: false };
   const parameters = new Parameters(networkId);
-  const where = ['network_id = $1', ...beyond(table, page, parameters), ...parameters.conditions(page.conditions)];
+  const columns = columnsOf(table, page.order).map(({ sql }, index) => ({ sql, name: `place_${index}` }));
+  const backward = columns.map(({ name }) => `${name} DESC`).join(', ');
+  const last = columns.map(({ name }) => `(array_agg(${name} ORDER BY ${backward}))[1]::text`).join(', ');
+  const rows =
+    `SELECT *, ctid AS row_place, ${columns.map(({ sql, name }) => `${sql} AS ${name}`).join(', ')} FROM ${table.name} ` +
+    `WHERE ${inNetwork(table, page, parameters).join(' AND ')} ` +
+    `ORDER BY ${sortedBy(table, page)} LIMIT ${parameters.add(page.limit)}`;
+  const matching = ['true', ...filters(page.conditions, parameters)].join(' AND ');
   const text =
-    `SELECT ${selected(table, page)} FROM (SELECT * FROM ${table.name} WHERE ${where.join(' AND ')} OFFSET 0) AS gathered ` +
+    `SELECT count(row_place)::float8 AS rows, count(*) FILTER (WHERE ${matching})::float8 AS matched, ` +
+    `CASE WHEN count(*) > 0 THEN ARRAY[${last}] END AS place FROM (${rows}) AS slice`;
+  return { text, values: parameters.values };
+}
+
+/** Counts what a way finds (candidates.ts), as far as `limit`: how many rows of it satisfy the conditions (`matched`). */
+export function countOfFound(
+  networkId: string,
+  table: Table,
+  conditions: readonly KeysetCondition[],
+  way: Way,
+  limit: number,
+): Query {
+  const parameters = new Parameters(networkId);
+  const from = candidates(table, conditions, way, parameters);
+  const where = ['network_id = $1', ...filters(conditions, parameters)];
+  const rows = `SELECT FROM ${from} WHERE ${where.join(' AND ')} LIMIT ${parameters.add(limit)}`;
+  return { text: `SELECT count(*)::float8 AS matched FROM (${rows}) AS found`, values: parameters.values };
+}
+
+function gather(networkId: string, table: Table, page: KeysetPage, way: Way): Query {
+  const { conditions } = page;
+  // No index knows more than the order's own: the walk goes on to its end.
+  if (way.kind === 'network' || (way.kind === 'range' && isOrder(table, page, way.property)))
+    return walk(networkId, table, page, 'OFFSET 0');
+  const parameters = new Parameters(networkId);
+  const from = candidates(table, conditions, way, parameters);
+  const where = ['network_id = $1', ...beyond(table, page, parameters), ...filters(conditions, parameters)];
+  const text =
+    `SELECT ${selected(table, page)} FROM ${from} WHERE ${where.join(' AND ')} ` +
     `ORDER BY ${sortedBy(table, page)} LIMIT ${parameters.add(page.limit)}`;
   return { text, values: parameters.values };
 }
 
-/** A statement's values, the first of them the network. */
-class Parameters {
-  readonly values: unknown[];
+function filters(conditions: readonly KeysetCondition[], parameters: Parameters): string[] {
+  return conditions.map(({ sql, value }) => `(${parameters.fill(sql, value)})`);
+}
 
-  constructor(networkId: string) {
-    this.values = [networkId];
-  }
-
-  /** Its name in the SQL. */
-  add(value: unknown): string {
-    return `$${this.values.push(value)}`;
-  }
-
-  conditions(conditions: readonly KeysetCondition[]): string[] {
-    return conditions.map(({ sql, value }) => `(${sql.replaceAll('$?', this.add(value))})`);
-  }
+function isOrder(table: Table, { order }: KeysetPage, property: string): boolean {
+  return orderOf(table, order)?.property === property;
 }
 
 /**
@@ -193,12 +222,17 @@ function beyond(table: Table, page: KeysetPage, parameters: Parameters): string[
 }
 
 /** Where no place bounds the list on this side, what a condition on the order's own column says, if there is one. */
-function reached(table: Table, { order, conditions }: KeysetPage, side: string, parameters: Parameters): string | null {
+function reached(
+  table: Table,
+  { order, conditions }: Pick<KeysetPage, 'order' | 'conditions'>,
+  side: string,
+  parameters: Parameters,
+): string | null {
   const property = orderOf(table, order)?.property;
   const [column] = columnsOf(table, order);
   const condition = conditions.find(({ reach }) => reach?.property === property && reach?.compare.startsWith(side));
   if (condition?.reach === undefined || column === undefined) return null;
-  return `(network_id, ${column.sql}) ${condition.reach.compare} ($1, ${parameters.add(condition.value)}::${column.type})`;
+  return `(network_id, ${column.sql}) ${condition.reach.compare} ($1, ${parameters.hidden(condition.value, column.type)})`;
 }
 
 function bounds({ after, before, descending, inclusive }: KeysetPage): [Place | null, string][] {
@@ -214,28 +248,6 @@ function compared(table: Table, { order }: KeysetPage, place: Place, parameters:
   const columns = columnsOf(table, order);
   const values = columns.map(({ type, nullIs }, index) => `${parameters.add(place[index] ?? nullIs)}::${type}`);
   return { names: columns.map(({ sql }) => sql).join(', '), values: values.join(', ') };
-}
-
-interface OrderColumn {
-  readonly sql: string;
-  readonly type: string;
-  readonly nullIs: string | undefined;
-}
-
-function columnsOf(table: Table, name: string): OrderColumn[] {
-  const order = orderOf(table, name);
-  const id = { sql: 'id', type: 'uuid', nullIs: undefined };
-  if (order === null) return [id];
-  const { property, type, nullIs } = order;
-  const column = table.columns[property];
-  if (column === undefined) throw new TypeError(`${table.name} has no ${property}`);
-  return [{ sql: nullIs === undefined ? column : `COALESCE(${column}, '${nullIs}'::${type})`, type, nullIs }, id];
-}
-
-function orderOf(table: Table, name: string): KeysetOrder | null {
-  const order = table.orders[name];
-  if (order === undefined) throw new TypeError(`${table.name} has no order ${name}`);
-  return order;
 }
 
 function sortedBy(

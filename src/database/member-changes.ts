@@ -1,6 +1,7 @@
 /** A page of a network's feed and the state of the feed, in one statement: so of one moment. */
 import type pg from 'pg';
 import type { FeedState } from '../domain/feed-position.ts';
+import { orNull, readCount, readText, UnreadableValueError } from '../domain/unreadable.ts';
 import type { Member } from './generated/client.ts';
 import { prepare, run } from './prepared.ts';
 import { MEMBERS } from './tables.ts';
@@ -59,7 +60,7 @@ interface FeedRow extends pg.QueryResultRow {
   readonly feed_epoch: string;
   readonly feed_position: string;
   readonly feed_floor: string;
-  readonly feed_history: FeedState['history'];
+  readonly feed_history: unknown;
 }
 
 interface Row extends FeedRow, Member {
@@ -94,18 +95,28 @@ SELECT ${FEED}, c.* FROM ${FEEDS} LEFT JOIN LATERAL (
 function feedOf(row: FeedRow): FeedState {
   return {
     epoch: row.feed_epoch,
-    position: Number(row.feed_position),
-    floor: Number(row.feed_floor),
-    history: row.feed_history,
+    position: readCount(row.feed_position, 'member_feeds.position'),
+    floor: readCount(row.feed_floor, 'member_feeds.floor'),
+    history: historyOf(row.feed_history),
   };
+}
+
+const HISTORY = 'member_feeds.history';
+
+function historyOf(stored: unknown): FeedState['history'] {
+  if (!Array.isArray(stored)) throw new UnreadableValueError(HISTORY);
+  return stored.map((entry: Readonly<Record<string, unknown>>) => ({
+    epoch: readText(entry['epoch'], HISTORY),
+    position: readCount(entry['position'], HISTORY),
+  }));
 }
 
 function changeOf(row: Row, changed: string): ChangedMember {
   return {
-    position: Number(changed),
+    position: readCount(changed, 'members.changed_position'),
     id: row.id,
     externalId: row.externalId,
-    createdPosition: row.created === null ? null : Number(row.created),
+    createdPosition: orNull(readCount, row.created, 'members.created_position'),
     changedAt: row.changed_at,
     member: row,
   };

@@ -1,6 +1,8 @@
 /** Requests a network and month, by UTC. */
+import { orNull, readCount, readEpochMs, readText } from '../domain/unreadable.ts';
 import type { Pool } from './database.ts';
 import { prepare, run } from './prepared.ts';
+import { epochMs } from './times.ts';
 
 export interface MonthAddition {
   readonly networkId: string;
@@ -14,10 +16,23 @@ export interface MonthTotal extends MonthAddition {
   readonly quota: number | null;
 }
 
+/** Which flush it is: one whose answer was lost may be sent again, the same, and is added once (see services/usage/flush.ts). */
+export interface MonthFlush {
+  /** Of whoever counts: a UUID. */
+  readonly counterId: string;
+  /** Rises by one with each flush of the counter. */
+  readonly sequence: number;
+}
+
 // The networks are locked against deletion, in one order for all, so that a row of one that goes fails nothing.
 const ADD = `
-WITH given AS (
-  SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::int[]) AS given (network_id, month, requests)
+WITH flush AS (
+  INSERT INTO usage_flushes AS f (gateway_id, sequence) VALUES ($4::uuid, $5::int)
+  ON CONFLICT (gateway_id) DO UPDATE SET sequence = excluded.sequence, flushed_at = clock_timestamp()
+  WHERE f.sequence < excluded.sequence
+  RETURNING 1 AS taken
+), given AS (
+  SELECT given.* FROM flush, unnest($1::uuid[], $2::timestamptz[], $3::int[]) AS given (network_id, month, requests)
 ), alive AS (
   SELECT n.id, n.monthly_quota FROM networks n WHERE n.id = ANY($1::uuid[]) ORDER BY n.id FOR KEY SHARE
 ), added AS (
@@ -27,23 +42,35 @@ WITH given AS (
   ON CONFLICT (network_id, month) DO UPDATE SET requests = kept.requests + excluded.requests
   RETURNING kept.network_id, kept.month, kept.requests
 )
-SELECT a.network_id, a.month, a.requests::float8 AS requests, alive.monthly_quota AS quota
-FROM added a JOIN alive ON alive.id = a.network_id`;
+SELECT a.network_id, ${epochMs('a.month')} AS month_ms, a.requests, alive.monthly_quota AS quota
+FROM added a JOIN alive ON alive.id = a.network_id
+UNION ALL
+SELECT m.network_id, ${epochMs('m.month')}, m.requests, n.monthly_quota
+FROM unnest($1::uuid[], $2::timestamptz[]) AS given (network_id, month)
+JOIN network_months m USING (network_id, month) JOIN networks n ON n.id = m.network_id
+WHERE NOT EXISTS (SELECT FROM flush)`;
 
-interface Row {
-  readonly network_id: string;
-  readonly month: Date;
-  readonly requests: number;
-  readonly quota: number | null;
-}
-
-/** Adds to the counts; gives the new totals. What is of a network that is gone is dropped. */
-export async function addToMonths(pool: Pool, added: readonly MonthAddition[]): Promise<MonthTotal[]> {
+/**
+ * Adds to the counts; gives the new totals. What is of a network that is gone is dropped. Throws UnreadableValueError: a
+ * quota that cannot be compared would be none.
+ */
+export async function addToMonths(
+  pool: Pool,
+  added: readonly MonthAddition[],
+  flush: MonthFlush,
+): Promise<MonthTotal[]> {
   const values = [
     added.map(({ networkId }) => networkId),
     added.map(({ month }) => month),
     added.map(({ requests }) => requests),
+    flush.counterId,
+    flush.sequence,
   ];
-  const rows = await run<Row & Record<string, unknown>>(pool, prepare(ADD), values);
-  return rows.map(({ network_id: networkId, month, requests, quota }) => ({ networkId, month, requests, quota }));
+  const rows = await run<Record<string, unknown>>(pool, prepare(ADD), values);
+  return rows.map((row) => ({
+    networkId: readText(row['network_id'], 'network_months.network_id'),
+    month: readEpochMs(row['month_ms'], 'network_months.month'),
+    requests: readCount(row['requests'], 'network_months.requests'),
+    quota: orNull(readCount, row['quota'], 'networks.monthly_quota'),
+  }));
 }

@@ -12,7 +12,7 @@ export interface PreviousSecret {
 // A rotation inside an overlap ends the oldest, so that there is one a key.
 const LIVING = `
 SELECT key_id AS "keyId", COALESCE(redacted_token, '') AS "redactedToken", expires_at AS "expiresAt", last_used_at AS "lastUsedAt"
-FROM secrets WHERE network_id = $1 AND key_id = ANY($2::uuid[]) AND expires_at > statement_timestamp()`;
+FROM secrets WHERE network_id = $1 AND key_id = ANY((SELECT $2::uuid[])::uuid[]) AND expires_at > statement_timestamp()`;
 
 /** Of some keys of one network, by UUIDs. */
 export function previousSecrets(

@@ -67,11 +67,11 @@ export function auditConditions(filter: AuditFilter): Conditions {
   return given([
     ['action = ANY($?::text[])', sorted(actions)],
     ['actor_kind = ANY($?::actor_kind[])', sorted(actorKinds)],
-    [actorSql, actor?.id],
+    [actorSql, actor?.id, { isIndexed: true }],
     ['subject_type = ANY($?::text[])', sorted(subjectTypes)],
-    ['subject_id = $?::uuid', subjectId],
-    ['created_at >= $?::timestamptz', since, { property: 'createdAt', compare: '>=' }],
-    ['created_at < $?::timestamptz', until, { property: 'createdAt', compare: '<' }],
+    ['subject_id = $?::uuid', subjectId, { isIndexed: true }],
+    ['created_at >= $?::timestamptz', since, { reach: { property: 'createdAt', compare: '>=' } }],
+    ['created_at < $?::timestamptz', until, { reach: { property: 'createdAt', compare: '<' } }],
   ]);
 }
 
@@ -83,18 +83,15 @@ export function refusalConditions(filter: {
 }): Conditions {
   return given([
     ['key_id = $?::uuid', filter.keyId],
-    ['minute >= $?::timestamptz', filter.since, { property: 'minute', compare: '>=' }],
-    ['minute < $?::timestamptz', filter.until, { property: 'minute', compare: '<' }],
+    ['minute >= $?::timestamptz', filter.since, { reach: { property: 'minute', compare: '>=' } }],
+    ['minute < $?::timestamptz', filter.until, { reach: { property: 'minute', compare: '<' } }],
   ]);
 }
 
-type Given = readonly [sql: string, value: unknown, reach?: Conditions[number]['reach']];
+type Given = readonly [sql: string, value: unknown, by?: Pick<Conditions[number], 'isIndexed' | 'reach'>];
 
 function given(conditions: readonly Given[]): Conditions {
-  return conditions.flatMap(([sql, value, reach]) => {
-    if (value === undefined) return [];
-    return [{ sql, value, ...(reach === undefined ? {} : { reach }) }];
-  });
+  return conditions.flatMap(([sql, value, by]) => (value === undefined ? [] : [{ sql, value, ...by }]));
 }
 
 /** One order, so that a cursor is good for the same filter however it is written. */

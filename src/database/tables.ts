@@ -1,5 +1,5 @@
 /** The lists that can be paged, as SQL reads them: a row has the shape of its Prisma model. */
-import type { ApiKey, Member } from './generated/client.ts';
+import type { Admin, ApiKey, Member } from './generated/client.ts';
 import type { KeysetTable } from './keyset.ts';
 
 export const MEMBERS = {
@@ -17,11 +17,13 @@ export const MEMBERS = {
     avatarUrl: 'avatar_url',
     location: 'location',
     tags: 'tags',
-    customFields: 'custom_fields',
+    // As text, which goes into the answer as it is: see RawJson.
+    customFields: 'custom_fields::text',
     createdAt: 'created_at',
     updatedAt: 'updated_at',
     lastActiveAt: 'last_active_at',
   },
+  longColumn: 'customFields',
   orders: {
     ID: null,
     CREATED_AT: { property: 'createdAt', type: 'timestamptz' },
@@ -29,7 +31,27 @@ export const MEMBERS = {
     NAME: { property: 'nameFolded', type: 'text' },
     LAST_ACTIVE_AT: { property: 'lastActiveAt', type: 'timestamptz', nullIs: '-infinity' },
   },
+  // Triggers keep it: see the migration `member_counts`.
+  counter: 'SELECT members::float8 AS rows FROM member_counts WHERE network_id = $1',
+  // As members_terms_idx has it.
+  terms: 'public.member_terms(network_id, role, status, tags, custom_fields, name_folded, email_folded)',
 } as const satisfies KeysetTable<Member>;
+
+/** Read by id alone. */
+export const ADMINS = {
+  name: 'admins',
+  columns: {
+    id: 'id',
+    networkId: 'network_id',
+    email: 'email',
+    emailFolded: 'email_folded',
+    name: 'name',
+    role: 'role',
+    createdAt: 'created_at',
+    removedAt: 'removed_at',
+  },
+  orders: {},
+} as const satisfies KeysetTable<Admin>;
 
 /** A key as it is read: whether it has expired is the database's to say, by its clock as the statement begins. */
 export type KeyRow = ApiKey & { readonly expired: boolean };

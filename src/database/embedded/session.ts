@@ -1,7 +1,9 @@
 // One database session over the server's socket, in which every wait is bounded.
 import { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Client, DatabaseError } from 'pg';
+import { type Client, DatabaseError } from 'pg';
+import { SessionClient, sessionConfig } from '../session-client.ts';
+import { sessionSettings } from '../session-settings.ts';
 import { databaseUser } from './cluster.ts';
 import { codeOf, EmbeddedError, orBringYourOwn } from './errors.ts';
 import { socketPort } from './socket.ts';
@@ -25,10 +27,13 @@ const connectTimeoutMs = 5_000;
 const answerTimeoutMs = 5_000;
 const closeTimeoutMs = 2_000;
 
+// How long an answer may take is bounded on this side.
+const settings = sessionSettings({ statementTimeoutMs: 0, lockTimeoutMs: 0, idleInTransactionTimeoutMs: 0 });
+
 export async function openSession(folder: string): Promise<Attempt> {
   const socket = new Socket();
   // Not the gateway's own database: there, its advisory locks could be the same as ours.
-  const client = new Client({
+  const connection = {
     host: folder,
     port: socketPort,
     user: databaseUser,
@@ -37,7 +42,8 @@ export async function openSession(folder: string): Promise<Attempt> {
     application_name: 'gatehouse embedded',
     connectionTimeoutMillis: connectTimeoutMs,
     stream: () => socket,
-  });
+  };
+  const client: Client = new SessionClient(sessionConfig(connection, settings));
   client.on('error', () => undefined); // a lost session is told by `ended` and by whatever is being asked
   const ended = new Promise<void>((settle) => {
     client.once('end', () => settle());

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { DriverAdapterError } from '@prisma/driver-adapter-utils';
-import type pg from 'pg';
+import type { ConnectionPool } from '../connection-pool.ts';
 import { NO_FILTER, openSchemaEngine } from './engine.ts';
 import { LOCK_FILE, type Migration, SCRIPT_FILE } from './folder.ts';
 import { MigrationError } from './migration-error.ts';
@@ -11,7 +11,7 @@ import { runScript } from './script.ts';
 
 /** The names that were applied, in order. Throws a MigrationError, with nothing left of the migration that failed. */
 export async function applyMigrations(
-  session: pg.Pool,
+  session: ConnectionPool,
   folder: string,
   migrations: readonly Migration[],
 ): Promise<string[]> {
@@ -37,9 +37,9 @@ export async function applyMigrations(
 class WholeScriptAdapter extends PrismaPg {
   /** What a script failed with: the engine's own report of it has lost the name and half of the reason. */
   scriptError: unknown;
-  readonly #session: pg.Pool;
+  readonly #session: ConnectionPool;
 
-  constructor(session: pg.Pool, options: ConstructorParameters<typeof PrismaPg>[1]) {
+  constructor(session: ConnectionPool, options: ConstructorParameters<typeof PrismaPg>[1]) {
     super(session, options);
     this.#session = session;
   }

@@ -6,6 +6,7 @@
 import type pg from 'pg';
 import { MIGRATIONS_FOLDER, readMigrations } from './folder.ts';
 import { judge, readHistory, rollBackUnfinished } from './history.ts';
+import { requireSchema } from './schema.ts';
 import { LOCK_WAIT_MS, lock, openSession } from './session.ts';
 
 export { MigrationError } from './migration-error.ts';
@@ -36,6 +37,7 @@ export async function migrate(connection: pg.PoolConfig, options: MigrateOptions
     const { pending } = judge(migrations, history);
     await rollBackUnfinished(session, history);
     if (pending.length === 0) return { applied: [] };
+    if (history.length === 0) await requireSchema(session);
     const { applyMigrations } = await import('./apply.ts');
     return { applied: await applyMigrations(session, folder, migrations) };
   } finally {

@@ -4,6 +4,9 @@
  * comments too, and leave half a migration where a part fails.
  */
 import pg from 'pg';
+import type { ConnectionPool } from '../connection-pool.ts';
+import type { Limited } from '../pooled-client.ts';
+import { watched } from './heartbeat.ts';
 import { MigrationError } from './migration-error.ts';
 import { requireLock, SETTINGS } from './session.ts';
 
@@ -20,12 +23,12 @@ interface BegunRow {
 }
 
 /** Throws a MigrationError that names the migration and what is wrong with it. */
-export async function runScript(session: pg.Pool, script: string): Promise<void> {
+export async function runScript(session: ConnectionPool, script: string): Promise<void> {
   const client = await session.connect();
   client.on('error', ignoreLoss);
   let broken = false;
   try {
-    await inTransaction(client, script);
+    await inTransaction(session, client, script);
     await client.query(SETTINGS);
   } catch (error) {
     broken = !(await rollBack(client));
@@ -40,12 +43,13 @@ function ignoreLoss(): void {
   // The statement under way fails with it; unheard, the event would end the process.
 }
 
-async function inTransaction(client: pg.PoolClient, script: string): Promise<void> {
+async function inTransaction(session: ConnectionPool, client: pg.PoolClient, script: string): Promise<void> {
   await client.query('BEGIN');
-  await requireLock(client);
+  const pid = await requireLock(client);
   const begun = await begunRow(client);
   try {
-    await client.query(script);
+    const unlimited: pg.QueryConfig & Limited = { text: script, limit: 'unlimited' };
+    await watched(client, pid, session.config, () => client.query(unlimited));
     refuseOwnTransaction(client, begun.name);
     await client.query(FINISH, [begun.id]);
     await client.query('COMMIT');
