@@ -30,7 +30,7 @@ export class AddressWindow implements AddressLimit {
   }
 
   admit(address: Address | null, nowMs: number): number | null {
-    const who = nameOf(address);
+    const who = addressName(address);
     const known = this.#windows.get(who);
     if (known === undefined || nowMs - known.startedMs >= this.#windowMs) {
       this.#begin(who, nowMs);
@@ -51,7 +51,8 @@ export class AddressWindow implements AddressLimit {
   }
 }
 
-function nameOf(address: Address | null): string {
+/** One name for all addresses that one caller is taken to have. */
+export function addressName(address: Address | null): string {
   if (address === null || !address.includes(':')) return address ?? 'unknown';
   const [head = '', tail] = address.split('::');
   const groups = head === '' ? [] : head.split(':');

@@ -22,13 +22,13 @@ function seconds(ms: number): number {
   return Math.ceil(ms / 1_000);
 }
 
-/** A limit's state for `extensions`. `now`: by the wall clock, in milliseconds. */
+/** A limit's state for `extensions`. `now`: the database's time, in milliseconds since 1970. */
 export function limitExtension({ name, scope, max, windowSeconds, remaining, resetMs }: LimitState, now: number) {
   return { name, scope, max, windowSeconds, remaining, resetAt: new Date(now + resetMs).toISOString() };
 }
 
-/** The refusal that a decision means; null where it let the request in. */
-export function refusalOfDecision({ granted, over, retryMs }: Decision): GatehouseError | null {
+/** The refusal that a decision means; null where it let the request in. `nowMs`: the database's time (Meter.wallMs). */
+export function refusalOfDecision({ granted, over, retryMs }: Decision, nowMs: number): GatehouseError | null {
   if (granted || over === null) return null;
   const retryAfter = Math.max(1, seconds(retryMs));
   return new GatehouseError(
@@ -36,7 +36,7 @@ export function refusalOfDecision({ granted, over, retryMs }: Decision): Gatehou
     `Rate limit exceeded: ${describe(over)}; try again in ${retryAfter} ${retryAfter === 1 ? 'second' : 'seconds'}`,
     {
       headers: { 'retry-after': String(retryAfter) },
-      extensions: { limit: limitExtension(over, Date.now()), retryAfterSeconds: retryAfter },
+      extensions: { limit: limitExtension(over, nowMs), retryAfterSeconds: retryAfter },
     },
   );
 }
@@ -45,6 +45,7 @@ const DAY_SECONDS = 86_400;
 
 function describe({ name, scope, max, windowSeconds }: LimitState): string {
   const whose = scope === 'key' ? 'this key' : 'all keys of this network together';
+  if (name === 'concurrency') return `${max} queries are waiting already for ${whose}, which is the maximum`;
   const time = windowSeconds >= DAY_SECONDS ? 'a month' : `any ${windowSeconds} seconds`;
   return `${max} ${NOUNS[name] ?? `uses of ${name}`} in ${time} for ${whose}`;
 }

@@ -35,10 +35,11 @@ export class Meter {
   readonly #measure: boolean;
   readonly #onRefused: OnRefused;
   readonly #refused: Refused;
+  readonly #wallClock: () => number;
 
   /**
    * `measure`: everything is counted and reported, and nothing refused. `now`: milliseconds of a clock that never goes
-   * back.
+   * back. `wallClock`: the database's time, by which callers are told when a window resets, in milliseconds since 1970.
    */
   constructor(
     limiter: Limiter,
@@ -46,12 +47,19 @@ export class Meter {
     measure: boolean,
     onRefused: OnRefused,
     now: () => number = () => performance.now(),
+    wallClock: () => number = Date.now,
   ) {
+    this.#wallClock = wallClock;
     this.#limiter = limiter;
     this.#months = months;
     this.#measure = measure;
     this.#onRefused = onRefused;
     this.#refused = new Refused(now);
+  }
+
+  /** The database's time, in milliseconds since 1970. */
+  wallMs(): number {
+    return this.#wallClock();
   }
 
   get measuring(): boolean {

@@ -5,17 +5,25 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
-import { addToMonths, type MonthTotal } from '../database/months.ts';
+import { addToMonths, type MonthAddition, type MonthTotal } from '../database/months.ts';
+import { newUuid } from '../domain/id.ts';
 import type { LimitState } from '../domain/limit.ts';
 import { monthAt, WARNED_AT_PERCENT } from '../domain/month.ts';
 import type { Principal } from '../domain/verification.ts';
 
 export const MONTHS_FLUSH_EVERY_MS = 2_000;
+/** Of one statement at the most. */
+const FLUSH_MAX = 5_000;
+/** Networks that are counted here at once; each takes some 300 bytes. What others let in beyond that is not counted. */
+const COUNTS_MAX = 100_000;
 
 export interface MonthEvents {
   /** Once a crossing, whichever gateway sees it. */
   readonly onCrossed: (total: MonthTotal, percent: number) => void;
+  /** What could not be stored is kept. */
   readonly onError: (error: unknown) => void;
+  /** It is stored, after errors. */
+  readonly onRecovered?: () => void;
 }
 
 /** One request that is on its way. */
@@ -31,8 +39,17 @@ interface Count {
   reserved: number;
   /** On its way to the database. */
   flushing: number;
-  /** The database's total after the last flush of this gateway's. */
+  /** The database's total after the last flush of this gateway's, or as a caller was told since. */
   known: number;
+  /** Nothing of it has been stored since the last flush. */
+  isIdle: boolean;
+}
+
+/** On its way to the database. Where the answer was lost it is sent again, the same. */
+interface Sealed {
+  readonly sequence: number;
+  readonly counts: readonly Count[];
+  readonly added: readonly MonthAddition[];
 }
 
 export class MonthCounter {
@@ -41,6 +58,11 @@ export class MonthCounter {
   readonly #now: () => Date;
   // By network and month, always: a clock that steps back over the month's end finds what it had begun.
   readonly #counts = new Map<string, Count>();
+  readonly #id = newUuid();
+  #sequence = 0;
+  #sealed: Sealed | null = null;
+  #flushing: Promise<void> | null = null;
+  #isFailing = false;
   readonly #closed = new AbortController();
   readonly #flusher: Promise<void>;
 
@@ -90,6 +112,8 @@ export class MonthCounter {
     const own = this.#own({ networkId }, start);
     // What the database said may be of the month before, and a flush under way may or may not be in it.
     const said = monthly.start.getTime() === start.getTime() ? monthly.used : 0;
+    // So a flush begins with all that the database is known to have: it may stay under way for as long as an outage.
+    if (own?.flushing === 0) own.known = Math.max(own.known, said);
     return Math.max(said, (own?.known ?? 0) + (own?.flushing ?? 0)) + (own?.pending ?? 0);
   }
 
@@ -104,8 +128,8 @@ export class MonthCounter {
   }
 
   #begin(networkId: string, monthStartMs: number): Count {
-    const count: Count = { networkId, monthStartMs, pending: 0, flushing: 0, reserved: 0, known: 0 };
-    this.#counts.set(nameOf(networkId, monthStartMs), count);
+    const count: Count = { networkId, monthStartMs, pending: 0, flushing: 0, reserved: 0, known: 0, isIdle: false };
+    if (this.#counts.size < COUNTS_MAX) this.#counts.set(nameOf(networkId, monthStartMs), count);
     return count;
   }
 
@@ -117,22 +141,45 @@ export class MonthCounter {
     }
   }
 
-  /** Adds what is pending to the database; what could not be added is kept. */
-  async flush(): Promise<void> {
-    const taken = [...this.#counts.values()].filter((count) => count.pending > 0 && count.flushing === 0);
-    for (const count of taken) [count.flushing, count.pending] = [count.pending, 0];
-    const added = taken.map(({ networkId, flushing, monthStartMs }) => ({
+  /** Adds what is pending to the database; what could not be added is kept. Never rejects. One at a time. */
+  flush(): Promise<void> {
+    this.#flushing ??= this.#write().finally(() => {
+      this.#flushing = null;
+    });
+    return this.#flushing;
+  }
+
+  async #write(): Promise<void> {
+    try {
+      for (;;) {
+        this.#sealed ??= this.#seal();
+        if (this.#sealed === null) break;
+        const { sequence, counts, added } = this.#sealed;
+        const totals = await addToMonths(this.#database.pool, added, { counterId: this.#id, sequence });
+        this.#sealed = null;
+        this.#settle(counts, totals);
+      }
+      this.#forgetIdle();
+    } catch (error) {
+      this.#isFailing = true;
+      this.#events.onError(error);
+      return;
+    }
+    if (this.#isFailing) this.#events.onRecovered?.();
+    this.#isFailing = false;
+  }
+
+  #seal(): Sealed | null {
+    const counts = [...this.#counts.values()].filter((count) => count.pending > 0).slice(0, FLUSH_MAX);
+    if (counts.length === 0) return null;
+    for (const count of counts) [count.flushing, count.pending] = [count.pending, 0];
+    this.#sequence += 1;
+    const added = counts.map(({ networkId, flushing, monthStartMs }) => ({
       networkId,
       month: new Date(monthStartMs),
       requests: flushing,
     }));
-    try {
-      const totals = added.length === 0 ? [] : await addToMonths(this.#database.pool, added);
-      this.#settle(taken, totals);
-    } catch (error) {
-      for (const count of taken) [count.pending, count.flushing] = [count.pending + count.flushing, 0];
-      this.#events.onError(error);
-    }
+    return { sequence: this.#sequence, counts, added };
   }
 
   #settle(taken: readonly Count[], totals: readonly MonthTotal[]): void {
@@ -142,12 +189,15 @@ export class MonthCounter {
       if (total !== undefined) this.#warn(total, count.flushing);
       count.known = total?.requests ?? 0;
       count.flushing = 0;
+      count.isIdle = false;
     }
-    // Whoever has made no request since the last flush is asked of the database again.
-    const flushed = new Set(taken);
+  }
+
+  /** Whoever has made no request since the flush before this one is asked of the database again. */
+  #forgetIdle(): void {
     for (const [name, count] of this.#counts) {
-      const isIdle = count.pending + count.flushing + count.reserved === 0;
-      if (isIdle && !flushed.has(count)) this.#counts.delete(name);
+      if (count.isIdle && count.pending + count.reserved === 0) this.#counts.delete(name);
+      else count.isIdle = true;
     }
   }
 

@@ -5,11 +5,15 @@
  * so that a cluster keeps them together. What is only looked at is not written.
  */
 import { WINDOW_SECONDS } from '../domain/limit.ts';
+import { readCount } from '../domain/unreadable.ts';
 import type { ChargedRequest, Taken } from './limiter.ts';
 import { AMOUNT_MAX, BUCKETS } from './sliding-window.ts';
 
 /** A window that nothing was added to for so long holds nothing. */
 const IDLE_SECONDS = BUCKETS + 1;
+
+/** More than any window, second or limit: past it, a number in Lua is not exact. */
+const MAX_WINDOW = Number.MAX_SAFE_INTEGER;
 
 /** Sets `second` and `nowMs`, the time of Redis itself. */
 const REDIS_CLOCK = `
@@ -22,14 +26,26 @@ local nowMs = second * 1000 + math.floor(tonumber(time[2]) / 1000)
  * Several requests of one network, one after the other: each is let in whole or not at all, and the next finds what those
  * before it left. KEYS: their windows, each once. ARGV: how many requests; then of each request force (0 or 1), how many
  * charges, and of each charge the window (its place in KEYS), max and amount. Gives: the second; then of each request
- * granted (0 or 1), and of each of its charges used, resetMs and retryMs.
+ * granted (0 or 1), and of each of its charges used, resetMs and retryMs. A figure that cannot be read fails the script:
+ * the caller then decides without Redis, and not without a limit.
  */
 const TAKE = `
+local function figure(text)
+  local number = tonumber(text)
+  if number == nil or number ~= number or number < 0 or number > ${MAX_WINDOW} then
+    error('a window or a charge cannot be read')
+  end
+  return number
+end
+local function stored(text)
+  if not text then return 0 end
+  return figure(text)
+end
 local function held(w, at)
   if at == w.now then return w.bucket + w.added end
   local amount = w.cells[at]
   if not amount then
-    amount = tonumber(redis.call('HGET', w.key, at) or 0)
+    amount = stored(redis.call('HGET', w.key, at))
     w.cells[at] = amount
   end
   return amount
@@ -54,14 +70,14 @@ end
 local windows = {}
 for i, key in ipairs(KEYS) do
   local head = redis.call('HMGET', key, 't', 'n', 'o', second)
-  local w = { key = key, used = tonumber(head[1]) or 0, newest = tonumber(head[2]), added = 0, cells = {}, gone = {} }
+  local w = { key = key, used = stored(head[1]), newest = head[2] and figure(head[2]), added = 0, cells = {}, gone = {} }
   w.now = math.max(second, w.newest or 0)
-  w.bucket = tonumber(w.now == second and head[4] or redis.call('HGET', key, w.now)) or 0
-  w.oldest = tonumber(head[3]) or w.now
+  w.bucket = stored(w.now == second and head[4] or redis.call('HGET', key, w.now))
+  w.oldest = head[3] and figure(head[3]) or w.now
   while w.oldest <= w.now - ${BUCKETS} and w.used > 0 do
     local old = redis.call('HGET', key, w.oldest)
     if old then
-      w.used = w.used - tonumber(old)
+      w.used = w.used - figure(old)
       w.gone[#w.gone + 1] = w.oldest
     end
     w.oldest = w.oldest + 1
@@ -78,7 +94,7 @@ for _ = 1, tonumber(ARGV[1]) do
   local granted = true
   local charges = {}
   for i = 1, count do
-    local w, max, amount = windows[tonumber(ARGV[at])], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+    local w, max, amount = windows[tonumber(ARGV[at])], figure(ARGV[at + 1]), figure(ARGV[at + 2])
     at = at + 3
     local charge = { window = w, amount = amount, retryMs = 0 }
     if amount > 0 and w.used + amount > max then
@@ -182,10 +198,10 @@ export function takeArguments(requests: readonly ChargedRequest[]): {
   return { keys: [...places.keys()], values };
 }
 
-/** What that script gives. `Receipt.second` is not of Redis. */
+/** What that script gives. `Receipt.second` is not of Redis. Throws UnreadableValueError for any other answer. */
 export function readTaken(group: string, requests: readonly ChargedRequest[], answer: readonly number[]): Taken[] {
   let at = 0;
-  const next = () => answer[at++] ?? 0;
+  const next = () => readCount(answer[at++], "Redis's answer about limits");
   const redisSecond = next();
   return requests.map(({ charges, force }) => {
     const granted = next() === 1;

@@ -1,28 +1,13 @@
 /** Windows in Redis or Valkey: one script and one round trip a step. Whoever calls decides how long to wait. */
 import { createHash } from 'node:crypto';
-import { createClient } from 'redis';
+import { readCount } from '../domain/unreadable.ts';
 import type { ChargedRequest, Receipt, Taken } from './limiter.ts';
+import { RedisConnection } from './redis-connection.ts';
 import { figure, readTaken, scripts, takeArguments } from './redis-script.ts';
 import { within } from './within.ts';
 
-/** A connection that has said nothing for so long, though it was asked every second, is broken. */
-const SILENCE_MAX_MS = 4_000;
-const CONNECT_TIMEOUT_MS = 1_000;
-const RECONNECT_MAX_MS = 1_000;
-/**
- * What a connection takes in one piece: the commands of some thousand requests. Once it is full the client sends no more
- * before the loop comes round, which with a thousand requests at once takes longer than a decision may wait.
- */
-const SENT_AT_ONCE_BYTES = 4 * 1_048_576;
 /** For Redis to hear that this gateway leaves; where it does not, the gateway is gone for the others a little later. */
 const LEAVE_MS = 500;
-
-/** Of the client's own and of Node's `net.connect` and `tls.connect`, not all of which its types name. */
-const CONNECTION = {
-  connectTimeout: CONNECT_TIMEOUT_MS,
-  socketTimeout: SILENCE_MAX_MS,
-  highWaterMark: SENT_AT_ONCE_BYTES,
-};
 
 interface Script {
   readonly text: string;
@@ -45,32 +30,23 @@ export interface Heartbeat {
 }
 
 export class RedisWindows {
-  readonly #client: ReturnType<typeof createClient>;
+  readonly #connection: RedisConnection;
   readonly #prefix: string;
   readonly #gateway: string;
 
-  /** `gateway`: an id of this process. `onLost`: told when the connection breaks, each time. */
-  constructor(url: string, prefix: string, gateway: string, onLost: () => void) {
+  /**
+   * `gateway`: an id of this process. `onLost`: told when the connection breaks, each time. `silenceMaxMs`: after so long
+   * without an answer it counts as broken; absent: four seconds.
+   */
+  constructor(url: string, prefix: string, gateway: string, onLost: () => void, silenceMaxMs?: number) {
     this.#prefix = prefix;
     this.#gateway = gateway;
-    this.#client = createClient({
-      url,
-      // What can't be asked at once is not asked at all: the answer would come too late.
-      disableOfflineQueue: true,
-      socket: {
-        ...CONNECTION,
-        reconnectStrategy: (tries) => Math.min(50 * 2 ** Math.min(tries, 10), RECONNECT_MAX_MS),
-      },
-    });
-    this.#client.on('error', onLost);
+    this.#connection = new RedisConnection(url, onLost, silenceMaxMs);
   }
 
   /** Never rejects: where Redis is out of reach, it goes on trying. Resolves at the first connection. */
   connect(): Promise<void> {
-    return this.#client.connect().then(
-      () => undefined,
-      () => undefined,
-    );
+    return this.#connection.connect();
   }
 
   /** One step for several requests of a group, one after the other; what came of each, in their order. */
@@ -86,24 +62,26 @@ export class RedisWindows {
   }
 
   async heartbeat(state: 'new' | 'known' | 'incomplete'): Promise<Heartbeat> {
-    const answer = await this.#run(SCRIPTS.heartbeat, [this.#gatewaysKey], [this.#gateway, state]);
-    const [gateways = 1, completeMs = 0] = answer;
-    return { gateways, completeMs };
+    const [gateways, completeMs] = await this.#run(SCRIPTS.heartbeat, [this.#gatewaysKey], [this.#gateway, state]);
+    return {
+      gateways: readCount(gateways, "Redis's count of gateways"),
+      completeMs: readCount(completeMs, "Redis's count of gateways"),
+    };
   }
 
   /** How many keys Redis has thrown away for want of memory; null where it does not say. */
   async evictedKeys(): Promise<number | null> {
-    const info: unknown = await this.#client.sendCommand(['INFO', 'stats']).catch(() => null);
+    const info: unknown = await this.#connection.send(['INFO', 'stats']).catch(() => null);
     const found = /evicted_keys:(\d+)/.exec(String(info))?.[1];
     return found === undefined ? null : Number(found);
   }
 
   async close(): Promise<void> {
-    if (this.#client.isReady) {
+    if (this.#connection.isReady) {
       const left = this.#run(SCRIPTS.leave, [this.#gatewaysKey], [this.#gateway]);
       await within(LEAVE_MS, left).catch(() => undefined);
     }
-    if (this.#client.isOpen) this.#client.destroy();
+    this.#connection.close();
   }
 
   get #gatewaysKey(): string {
@@ -118,10 +96,10 @@ export class RedisWindows {
   async #run({ text, sha }: Script, keys: readonly string[], values: readonly string[]): Promise<number[]> {
     const rest = [String(keys.length), ...keys, ...values];
     try {
-      return numbersIn(await this.#client.sendCommand(['EVALSHA', sha, ...rest]));
+      return numbersIn(await this.#connection.send(['EVALSHA', sha, ...rest]));
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      return numbersIn(await this.#client.sendCommand(['EVAL', text, ...rest]));
+      return numbersIn(await this.#connection.send(['EVAL', text, ...rest]));
     }
   }
 }
