@@ -1,7 +1,7 @@
 /** Admins: the people who manage a network, and for whom its keys act. */
 import type { Database } from '../database/database.ts';
 import { type Admin, Prisma } from '../database/generated/client.ts';
-import { newUuid, uuidOf } from '../domain/id.ts';
+import { uuidOf } from '../domain/id.ts';
 import { parseEmail, parseName } from '../domain/member.ts';
 import type { AdminRole } from '../domain/scope.ts';
 import { fold } from '../domain/text.ts';
@@ -114,7 +114,7 @@ export async function removeAdmin(
 // ——— inside the transactions ———
 
 async function create(
-  { prisma, audit }: WriteTransaction,
+  { prisma, audit, newId }: WriteTransaction,
   networkId: string,
   data: Pick<Admin, 'email' | 'emailFolded' | 'name'>,
   wantedRole: AdminRole | null,
@@ -122,7 +122,7 @@ async function create(
   // Locked, so that of two first admins made at once only one becomes an owner by default.
   if ((await lockNetwork(prisma, networkId)) === null) return refused([NO_SUCH_NETWORK]);
   const role = wantedRole ?? ((await ownersOf(prisma, networkId)) === 0 ? 'OWNER' : 'ADMIN');
-  const admin = await prisma.admin.create({ data: { id: newUuid(), networkId, role, ...data } });
+  const admin = await prisma.admin.create({ data: { id: newId(), networkId, role, ...data } });
   const subject = { type: 'Admin', id: admin.id } as const;
   await audit({ networkId, action: 'admin.created', subject, details: { after: { role } } });
   return { ok: true, admin };

@@ -1,7 +1,6 @@
 /** The record of changes: one event in the transaction of each. Never a secret, never a member's personal data. */
 import type { Prisma } from '../database/generated/client.ts';
 import type { AuditAction, AuditSubject } from '../domain/audit.ts';
-import { newUuid } from '../domain/id.ts';
 import { shownUserAgent } from '../domain/redaction.ts';
 import { actorId, type Origin } from './actor.ts';
 
@@ -17,21 +16,23 @@ export interface AuditEntry {
 /** Rows of one statement: each has a dozen values, and a statement takes 32,767. */
 const EVENTS_A_STATEMENT = 1_000;
 
-/** They are on record in the order in which they are given. */
+/** They are on record in the order in which they are given. `newId`: the transaction's. */
 export async function record(
   prisma: Prisma.TransactionClient,
   origin: Origin,
   entries: readonly AuditEntry[],
+  newId: () => string,
 ): Promise<void> {
   for (let from = 0; from < entries.length; from += EVENTS_A_STATEMENT) {
-    const data = entries.slice(from, from + EVENTS_A_STATEMENT).map((entry) => rowOf(origin, entry));
+    const data = entries
+      .slice(from, from + EVENTS_A_STATEMENT)
+      .map((entry) => ({ id: newId(), ...rowOf(origin, entry) }));
     await prisma.auditEvent.createMany({ data });
   }
 }
 
 function rowOf({ actor, requestId, address, userAgent }: Origin, entry: AuditEntry) {
   return {
-    id: newUuid(),
     networkId: entry.networkId,
     action: entry.action,
     actorKind: actor.kind,

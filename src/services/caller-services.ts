@@ -21,7 +21,7 @@ import { endEpoch } from './members/end-epoch.ts';
 import { NO_SUCH_MEMBER, type UpdatedMember, updateMember } from './members/update.ts';
 import { type TypedMember, type UpsertedMembers, upsertMembers } from './members/upsert.ts';
 
-export type { WhichKeys } from './api-keys/revoke.ts';
+export type { FoundKey, WhichKeys } from './api-keys/revoke.ts';
 export type { TypedMember, UpsertedMember } from './members/upsert.ts';
 
 /** Ids are UUIDs. */

@@ -2,7 +2,7 @@
 import type { Database } from '../database/database.ts';
 import { type Network, Prisma } from '../database/generated/client.ts';
 import { KEY_LIFE_BOUND_MAX_SECONDS, KEY_LIFE_MIN_SECONDS, lifeText } from '../domain/api-key.ts';
-import { newUuid, uuidOf } from '../domain/id.ts';
+import { uuidOf } from '../domain/id.ts';
 import { PLAN_NUMBER_MAX, PLAN_NUMBER_MIN, type Plan } from '../domain/plan.ts';
 import { characters, hasControlCharacters, isWellFormed } from '../domain/text.ts';
 import { type Outcome, refused, type UserError } from '../domain/user-error.ts';
@@ -51,8 +51,8 @@ export async function createNetwork(database: Database, origin: Origin, typed: N
   const errors = faultsOf(input);
   if (errors.length > 0) return refused(errors);
   return unlessSlugTaken(() =>
-    write(database, origin, async ({ prisma, audit }) => {
-      const network = await prisma.network.create({ data: { id: newUuid(), ...input } });
+    write(database, origin, async ({ prisma, audit, newId }) => {
+      const network = await prisma.network.create({ data: { id: newId(), ...input } });
       const subject = { type: 'Network', id: network.id } as const;
       await audit({ networkId: network.id, action: 'network.created', subject, details: { after: { ...input } } });
       return { ok: true, network };
@@ -138,7 +138,7 @@ export async function deleteNetwork(
 // ——— inside the transactions ———
 
 async function update(
-  { prisma, audit }: WriteTransaction,
+  { prisma, audit, now }: WriteTransaction,
   id: string,
   changes: NetworkChanges,
 ): Promise<NetworkOutcome> {
@@ -149,7 +149,7 @@ async function update(
   if (errors.length > 0) return refused(errors);
   const changed = (Object.keys(wanted) as (keyof NetworkInput)[]).filter((field) => wanted[field] !== before[field]);
   if (changed.length === 0) return { ok: true, network: before };
-  const network = await prisma.network.update({ where: { id }, data: wanted });
+  const network = await prisma.network.update({ where: { id }, data: { ...wanted, updatedAt: now } });
   const pick = (from: NetworkInput): Prisma.InputJsonObject =>
     Object.fromEntries(changed.map((field) => [field, from[field] ?? null]));
   const details = { before: pick(before), after: pick(wanted) };

@@ -10,13 +10,16 @@
  * alone, so under a stream of writes whose key goes on (its plan or role changed) that one waits until it times out.
  */
 import { uncancellable } from '../database/cancellation.ts';
+import { DATABASE_NOW_MS } from '../database/clock.ts';
 import type { Database } from '../database/database.ts';
 import { TRANSACTION_TIMEOUT_MS } from '../database/database.ts';
 import { isDeadlock } from '../database/faults.ts';
 import { Prisma } from '../database/generated/client.ts';
-import { SECRETS_BY_DIGEST, type SecretRow, toSecretRecord } from '../database/secrets.ts';
+import { nowOf, SECRETS_BY_DIGEST, type SecretRow, toSecretRecord } from '../database/secrets.ts';
 import type { Address } from '../domain/address.ts';
+import { newUuid } from '../domain/id.ts';
 import type { Scope } from '../domain/scope.ts';
+import { readEpochMs } from '../domain/unreadable.ts';
 import { forbidden, judge, type Principal, refusalOf } from '../domain/verification.ts';
 import type { Actor, Origin } from './actor.ts';
 import { type AuditEntry, record } from './audit.ts';
@@ -26,6 +29,10 @@ export interface WriteTransaction {
   readonly prisma: Prisma.TransactionClient;
   /** The actor as it stands inside this transaction: a principal's scopes are fresh. */
   readonly actor: Actor;
+  /** When it began, by the database's clock: for what it stores. */
+  readonly now: Date;
+  /** A new UUID that carries that time. */
+  newId(): string;
   /** Writes audit events that commit with the change or not at all. */
   audit(entries: AuditEntry | readonly AuditEntry[]): Promise<void>;
 }
@@ -59,8 +66,8 @@ export async function write<Result>(
   memo?: Memo<Result>,
 ): Promise<Result> {
   return unlessDeadlocked(database, async (prisma) => {
-    const actor = await recheck(prisma, origin);
-    const transaction = transactionOf(prisma, { ...origin, actor });
+    const { actor, nowMs } = await recheck(prisma, origin);
+    const transaction = transactionOf(prisma, { ...origin, actor }, nowMs);
     if (origin.idempotency == null) return work(transaction);
     if (memo === undefined) throw new TypeError('a write that a caller can ask for says how it is told again');
     return once(prisma, actor, origin.idempotency, memo, () => work(transaction));
@@ -76,11 +83,23 @@ export async function carryOn<Result>(
   origin: Origin,
   work: (transaction: WriteTransaction) => Promise<Result>,
 ): Promise<Result> {
-  return unlessDeadlocked(database, (prisma) => work(transactionOf(prisma, origin)));
+  return unlessDeadlocked(database, async (prisma) => work(transactionOf(prisma, origin, await readNowMs(prisma))));
 }
 
-function transactionOf(prisma: Prisma.TransactionClient, origin: Origin): WriteTransaction {
-  return { prisma, actor: origin.actor, audit: (entries) => record(prisma, origin, [entries].flat()) };
+function transactionOf(prisma: Prisma.TransactionClient, origin: Origin, nowMs: number): WriteTransaction {
+  const newId = () => newUuid(nowMs);
+  return {
+    prisma,
+    actor: origin.actor,
+    now: new Date(nowMs),
+    newId,
+    audit: (entries) => record(prisma, origin, [entries].flat(), newId),
+  };
+}
+
+async function readNowMs(prisma: Prisma.TransactionClient): Promise<number> {
+  const [row] = await prisma.$queryRawUnsafe<{ now: unknown }[]>(`SELECT ${DATABASE_NOW_MS} AS now`);
+  return readEpochMs(row?.now, "The database's time").getTime();
 }
 
 /** One transaction. Where it was ended by a deadlock nothing of it is left, so it may run again. */
@@ -97,22 +116,30 @@ async function unlessDeadlocked<Result>(
   }
 }
 
-async function recheck(prisma: Prisma.TransactionClient, { actor, address }: Origin): Promise<Actor> {
-  if (actor.kind !== 'KEY') return actor;
-  return { kind: 'KEY', principal: await lockPrincipal(prisma, actor.principal.digest, address) };
+/** An actor as it stands, and the database's time, which comes along with the check of a key. */
+interface Rechecked {
+  readonly actor: Actor;
+  readonly nowMs: number;
+}
+
+async function recheck(prisma: Prisma.TransactionClient, { actor, address }: Origin): Promise<Rechecked> {
+  if (actor.kind !== 'KEY') return { actor, nowMs: await readNowMs(prisma) };
+  const { principal, nowMs } = await lockPrincipal(prisma, actor.principal.digest, address);
+  return { actor: { kind: 'KEY', principal }, nowMs };
 }
 
 async function lockPrincipal(
   prisma: Prisma.TransactionClient,
   digest: Buffer,
   address: Address | null,
-): Promise<Principal> {
+): Promise<{ readonly principal: Principal; readonly nowMs: number }> {
   // Two statements: the check must read a snapshot that is younger than the lock.
   await prisma.$queryRaw`SELECT 1 AS locked FROM pg_advisory_xact_lock_shared(${lockOf(digest)}::bigint)`;
   const [row] = await prisma.$queryRawUnsafe<SecretRow[]>(SECRETS_BY_DIGEST, [digest]);
-  const verification = judge(row === undefined ? null : toSecretRecord(row), address);
+  if (row === undefined) throw refusalOf({ status: 'unknown' });
+  const verification = judge(toSecretRecord(row), address);
   if (verification.status !== 'valid') throw refusalOf(verification);
-  return verification.principal;
+  return { principal: verification.principal, nowMs: nowOf(row) };
 }
 
 /** A secret's lock: the first 64 bits of its digest, by which LOCKS names it in SQL. */

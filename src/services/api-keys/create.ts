@@ -3,7 +3,6 @@ import type { Database } from '../../database/database.ts';
 import { Prisma } from '../../database/generated/client.ts';
 import type { KeyRow } from '../../database/tables.ts';
 import { fieldFaults, GENERATIONS_MAX, type KeyInput, storedFields } from '../../domain/api-key.ts';
-import { newUuid } from '../../domain/id.ts';
 import type { HeldPower } from '../../domain/key-power.ts';
 import { redactLine } from '../../domain/redaction.ts';
 import type { AdminRole } from '../../domain/scope.ts';
@@ -120,7 +119,7 @@ async function faults(
 }
 
 async function insert(
-  { actor, prisma, audit }: WriteTransaction,
+  { actor, prisma, audit, newId }: WriteTransaction,
   networkId: string,
   { adminId, ancestorIds }: Maker,
   input: KeyInput,
@@ -132,7 +131,7 @@ async function insert(
   const allowedAddresses = [...input.allowedAddresses];
   const apiKey = await prisma.apiKey.create({
     data: {
-      id: newUuid(),
+      id: newId(),
       networkId,
       adminId,
       name,

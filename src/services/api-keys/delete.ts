@@ -1,11 +1,11 @@
 /** Removing a key that has ended. Its audit trail and its usage totals stay: nothing of them refers to its row. */
 import type { Database } from '../../database/database.ts';
-import { hasEnded, NO_SUCH_KEY } from '../../domain/api-key.ts';
+import { hasEnded } from '../../domain/api-key.ts';
 import { type Outcome, refused, type UserError } from '../../domain/user-error.ts';
 import type { Origin } from '../actor.ts';
 import type { Memo } from '../idempotency.ts';
-import { requireScope, settle, type WriteTransaction, write } from '../transaction.ts';
-import { lockKey } from './key-row.ts';
+import { settle, type WriteTransaction, write } from '../transaction.ts';
+import { lockKeyToChange } from './changeable-key.ts';
 
 export type DeletedApiKey = Outcome<{ readonly keyId: string }>;
 
@@ -37,17 +37,16 @@ export async function deleteApiKey(
 }
 
 async function check(transaction: WriteTransaction, networkId: string, keyId: string): Promise<DeletedApiKey> {
-  requireScope(transaction, 'keys:write');
-  const key = await lockKey(transaction.prisma, networkId, keyId);
-  if (key === null) return NO_SUCH_KEY;
-  return hasEnded(key) ? { ok: true, keyId } : refused([KEY_ACTIVE]);
+  const found = await lockKeyToChange(transaction, networkId, keyId);
+  if (!found.ok) return found;
+  return hasEnded(found.key) ? { ok: true, keyId } : refused([KEY_ACTIVE]);
 }
 
 async function remove(transaction: WriteTransaction, networkId: string, keyId: string): Promise<DeletedApiKey> {
-  requireScope(transaction, 'keys:write');
+  const found = await lockKeyToChange(transaction, networkId, keyId);
+  if (!found.ok) return found;
   const { prisma, audit } = transaction;
-  const key = await lockKey(prisma, networkId, keyId);
-  if (key === null) return NO_SUCH_KEY;
+  const { key } = found;
   await prisma.apiKey.delete({ where: { id: keyId } });
   const { name, redactedToken, scopes, environment } = key;
   const status = key.revokedAt === null ? 'EXPIRED' : 'REVOKED';

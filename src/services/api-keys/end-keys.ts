@@ -3,6 +3,8 @@ import { Prisma } from '../../database/generated/client.ts';
 import { redactLine } from '../../domain/redaction.ts';
 import { actorId } from '../actor.ts';
 import type { WriteTransaction } from '../transaction.ts';
+import { whyNotEnded } from './changeable-key.ts';
+import { readKeys } from './key-row.ts';
 
 /** Which of the network's keys: a condition on the rows of api_keys. */
 export const ofIds = (keyIds: readonly string[]): Prisma.Sql => Prisma.sql`id = ANY(${[...keyIds]}::uuid[])`;
@@ -10,24 +12,34 @@ export const ofLine = (networkId: string, keyIds: readonly string[]): Prisma.Sql
   Prisma.sql`id IN (${lineOf(networkId, keyIds)})`;
 export const ofAdmin = (adminId: string): Prisma.Sql => Prisma.sql`admin_id = ${adminId}::uuid`;
 
-/** Ends those of the keys that are not revoked, up to `maxKeys` of them (null: all); gives the ids of those it ended. */
+/**
+ * Ends those of the keys that are not revoked and that the actor may change, up to `maxKeys` of them (null: all); returns
+ * the ids of those it ended.
+ */
 export async function endKeys(
-  { actor, prisma, audit }: WriteTransaction,
+  transaction: WriteTransaction,
   networkId: string,
   which: Prisma.Sql,
   reason: string | null,
   maxKeys: number | null,
 ): Promise<string[]> {
+  const { actor, prisma, audit } = transaction;
   // Locked in one order, so that two calls at once cannot wait for each other in a ring.
+  const locked = await prisma.$queryRaw<{ id: string }[]>`
+    SELECT id FROM api_keys WHERE network_id = ${networkId}::uuid AND revoked_at IS NULL AND ${which}
+    ORDER BY id LIMIT ${maxKeys}::bigint FOR NO KEY UPDATE`;
+  // Read again under the lock: a key may have gained a scope while this waited for it.
+  const keys = await readKeys(
+    prisma,
+    networkId,
+    locked.map(({ id }) => id),
+  );
+  const ids = [...keys.values()].filter((key) => whyNotEnded(transaction, key) === null).map(({ id }) => id);
   const revoked = await prisma.$queryRaw<{ id: string; name: string; expired: boolean }[]>`
-    WITH locked AS MATERIALIZED (
-      SELECT id FROM api_keys WHERE network_id = ${networkId}::uuid AND revoked_at IS NULL AND ${which}
-      ORDER BY id LIMIT ${maxKeys}::bigint FOR NO KEY UPDATE
-    )
     UPDATE api_keys k
     SET revoked_at = clock_timestamp(), revoked_by_kind = ${actor.kind}::actor_kind,
         revoked_by_id = ${actorId(actor)}::uuid, revoked_reason = ${reason}
-    FROM locked WHERE k.id = locked.id
+    WHERE k.id = ANY(${ids}::uuid[]) AND k.revoked_at IS NULL
     RETURNING k.id, k.name, COALESCE(k.expires_at <= clock_timestamp(), false) AS expired`;
   revoked.sort((a, b) => (a.id < b.id ? -1 : 1));
   await audit(

@@ -17,21 +17,34 @@ export function heldByRole(role: AdminRole): HeldPower {
   return { scopes: scopesOfRole(role), expiresAt: null, allowedAddresses: [], environment: 'LIVE' };
 }
 
-/** Why the actor may neither have a secret of this key nor edit it; null where it may. */
+/** Why the actor may not change this key in any way; null where it may. Asked by changeable-key.ts alone. */
 export function whyBeyond(actor: Actor, key: KeyRow): UserError | null {
   const held = heldBy(actor);
   const excess = held === null ? [] : excessOf(key, held);
-  return excess.length === 0 ? null : beyondCaller(excess);
+  if (excess.length === 0) return null;
+  return maySeeKeys(actor) ? beyondCaller(excess) : BEYOND_UNSEEN;
 }
 
 /**
- * Why the actor is given no secret of this key; null where it is. A secret lets its holder act in the name of the key's
- * admin, so only a key of the same admin gets it.
+ * Why the actor is given no secret of a key that it may change; null where it is. A secret lets its holder act in the name
+ * of the key's admin, so only a key of the same admin gets it.
  */
 export function whyNoSecret(actor: Actor, key: KeyRow): UserError | null {
   const isAnothers = actor.kind === 'KEY' && actor.principal.adminId !== key.adminId;
-  return isAnothers ? OF_ANOTHER_ADMIN : whyBeyond(actor, key);
+  if (!isAnothers) return null;
+  return maySeeKeys(actor) ? OF_ANOTHER_ADMIN : BEYOND_UNSEEN;
 }
+
+function maySeeKeys(actor: Actor): boolean {
+  return actor.kind !== 'KEY' || actor.principal.scopes.has('keys:read');
+}
+
+/** For a caller without keys:read: what the key can do, and for whom, is not for it to know. */
+const BEYOND_UNSEEN: UserError = {
+  code: 'NOT_HELD',
+  message: "This key is beyond the caller's token, which needs the scope keys:read to be told why",
+  field: ['input', 'id'],
+};
 
 const OF_ANOTHER_ADMIN: UserError = {
   code: 'NOT_HELD',

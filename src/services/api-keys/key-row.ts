@@ -1,14 +1,25 @@
-/** A key inside a transaction: read and locked by its id and its network, with what bounds its life. */
-import type { Prisma } from '../../database/generated/client.ts';
+/** A key inside a transaction: read by its id and its network, with what bounds its life. */
+import { DATABASE_NOW_MS } from '../../database/clock.ts';
+import { Prisma } from '../../database/generated/client.ts';
+import { ownIds } from '../../database/own-ids.ts';
 import { API_KEYS, type KeyRow } from '../../database/tables.ts';
+import { epochMs } from '../../database/times.ts';
 import type { LifeBounds } from '../../domain/api-key.ts';
+import { ENVIRONMENTS } from '../../domain/token.ts';
+import { orNull, readCount, readEpochMs, readWord } from '../../domain/unreadable.ts';
 import type { UserError } from '../../domain/user-error.ts';
 
-const COLUMNS = Object.entries(API_KEYS.columns)
-  .map(([property, column]) => `${column} AS "${property}"`)
-  .join(', ');
-const READ = `SELECT ${COLUMNS} FROM api_keys WHERE network_id = $1::uuid AND id = $2::uuid`;
-const READ_SEVERAL = `SELECT ${COLUMNS} FROM api_keys WHERE network_id = $1::uuid AND id = ANY($2::uuid[])`;
+/** Whether a key has ended, and whether it outlives another, is decided by these. */
+const TIMES = ['createdAt', 'expiresAt', 'lastUsedAt', 'revokedAt'] as const;
+
+const COLUMNS = Prisma.raw(
+  Object.entries(API_KEYS.columns)
+    .map(([property, column]) => {
+      const isTime = TIMES.some((time) => time === property);
+      return `${isTime ? epochMs(column) : column} AS "${property}"`;
+    })
+    .join(', '),
+);
 
 /** Null for what the network has not. Both ids are UUIDs. */
 export async function readKey(
@@ -16,8 +27,21 @@ export async function readKey(
   networkId: string,
   keyId: string,
 ): Promise<KeyRow | null> {
-  const [row] = await prisma.$queryRawUnsafe<KeyRow[]>(READ, networkId, keyId);
-  return row ?? null;
+  return (await readKeys(prisma, networkId, [keyId])).get(keyId) ?? null;
+}
+
+type StoredKey = Omit<KeyRow, (typeof TIMES)[number]> & Readonly<Record<(typeof TIMES)[number], unknown>>;
+
+/** Throws UnreadableValueError. */
+function toKeyRow(row: StoredKey): KeyRow {
+  return {
+    ...row,
+    environment: readWord(ENVIRONMENTS, row.environment, 'api_keys.environment'),
+    createdAt: readEpochMs(row.createdAt, 'api_keys.created_at'),
+    expiresAt: orNull(readEpochMs, row.expiresAt, 'api_keys.expires_at'),
+    lastUsedAt: orNull(readEpochMs, row.lastUsedAt, 'api_keys.last_used_at'),
+    revokedAt: orNull(readEpochMs, row.revokedAt, 'api_keys.revoked_at'),
+  };
 }
 
 /** Several, by their ids; what the network has not is not there. */
@@ -26,19 +50,10 @@ export async function readKeys(
   networkId: string,
   keyIds: readonly string[],
 ): Promise<Map<string, KeyRow>> {
-  const rows = await prisma.$queryRawUnsafe<KeyRow[]>(READ_SEVERAL, networkId, [...keyIds]);
-  return new Map(rows.map((row) => [row.id, row]));
-}
-
-/** The same of one, and no other change of the key comes between: they wait for each other. */
-export async function lockKey(
-  prisma: Prisma.TransactionClient,
-  networkId: string,
-  keyId: string,
-): Promise<KeyRow | null> {
-  await prisma.$queryRaw`
-    SELECT 1 AS locked FROM api_keys WHERE network_id = ${networkId}::uuid AND id = ${keyId}::uuid FOR NO KEY UPDATE`;
-  return readKey(prisma, networkId, keyId);
+  const rows = await prisma.$queryRaw<StoredKey[]>`
+    SELECT ${COLUMNS} FROM api_keys
+    WHERE network_id = ${networkId}::uuid AND id IN (${ownIds('api_keys', networkId, keyIds)})`;
+  return new Map(rows.map((row) => [row.id, toKeyRow(row)]));
 }
 
 export const KEY_ENDED: UserError = {
@@ -52,16 +67,20 @@ export const NAME_TAKEN: UserError = {
   field: ['input', 'name'],
 };
 
+const NOW_MS = Prisma.raw(DATABASE_NOW_MS);
+
 /** By the database's clock. `madeAt` null: now. */
 export async function lifeBounds(
   prisma: Prisma.TransactionClient,
   networkId: string,
   madeAt: Date | null,
 ): Promise<LifeBounds> {
-  const [row] = await prisma.$queryRaw<{ now: Date; max: number | null }[]>`
-    SELECT clock_timestamp()::timestamptz(3) AS now, max_key_life_seconds AS max FROM networks WHERE id = ${networkId}::uuid`;
+  const [row] = await prisma.$queryRaw<{ now: unknown; max: unknown }[]>`
+    SELECT ${NOW_MS} AS now, max_key_life_seconds AS max FROM networks WHERE id = ${networkId}::uuid`;
   if (row === undefined) throw new TypeError('the network is gone');
-  return { now: row.now, madeAt: madeAt ?? row.now, maxLifeSeconds: row.max };
+  const now = readEpochMs(row.now, "the database's clock");
+  const maxLifeSeconds = orNull(readCount, row.max, 'networks.max_key_life_seconds');
+  return { now, madeAt: madeAt ?? now, maxLifeSeconds };
 }
 
 export async function isNameTaken(
@@ -70,6 +89,10 @@ export async function isNameTaken(
   name: string,
   byOtherThan: string | null,
 ): Promise<boolean> {
-  const where = { networkId, name, revokedAt: null, ...(byOtherThan === null ? {} : { NOT: { id: byOtherThan } }) };
-  return (await prisma.apiKey.findFirst({ where, select: { id: true } })) !== null;
+  // The planner does not see the name: other networks may have keys of this name, too.
+  const rows = await prisma.$queryRaw<unknown[]>`
+    SELECT 1 AS taken FROM api_keys
+    WHERE network_id = ${networkId}::uuid AND name = (SELECT ${name}::text) AND revoked_at IS NULL
+      AND id IS DISTINCT FROM ${byOtherThan}::uuid`;
+  return rows.length > 0;
 }

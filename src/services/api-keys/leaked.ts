@@ -2,13 +2,14 @@
  * Tokens that somebody found where they should not be. Whoever holds a token may end it: a current secret ends with its
  * key, a previous one alone. What is found is nobody's to know: the reporter gets no answer from here.
  */
-import type { Database } from '../../database/database.ts';
+import type { Database, QueryResultRow } from '../../database/database.ts';
+import { lookUp } from '../../database/prepared.ts';
 import { hasEnded } from '../../domain/api-key.ts';
 import { digestOf } from '../../domain/token.ts';
 import type { Source } from '../actor.ts';
 import { settle, type WriteTransaction, write } from '../transaction.ts';
+import { lockKeyToChange } from './changeable-key.ts';
 import { livingInLine } from './end-keys.ts';
-import { lockKey } from './key-row.ts';
 
 /** A key of which tokens were found. Ids are UUIDs. */
 export interface LeakedKey {
@@ -24,13 +25,13 @@ interface LivingSecret {
   readonly networkId: string;
 }
 
+const LIVING = `
+SELECT digest, key_id AS "keyId", network_id AS "networkId" FROM secrets
+WHERE digest = ANY($1::bytea[]) AND (expires_at IS NULL OR expires_at > clock_timestamp())`;
+
 /** Whose tokens these are, as far as they live. */
 export async function leakedKeys({ pool }: Pick<Database, 'pool'>, tokens: readonly string[]): Promise<LeakedKey[]> {
-  const { rows } = await pool.query<LivingSecret>(
-    `SELECT digest, key_id AS "keyId", network_id AS "networkId" FROM secrets
-     WHERE digest = ANY($1::bytea[]) AND (expires_at IS NULL OR expires_at > clock_timestamp())`,
-    [tokens.map(digestOf)],
-  );
+  const rows = await lookUp<LivingSecret & QueryResultRow>(pool, { text: LIVING }, [tokens.map(digestOf)]);
   return [...Map.groupBy(rows, ({ keyId }) => keyId)].map(([keyId, secrets]) => {
     const networkId = secrets[0]?.networkId ?? '';
     return { keyId, networkId, digests: secrets.map(({ digest }) => digest) };
@@ -57,13 +58,15 @@ export async function endLeaked(
 }
 
 async function endKey(
-  { actor, prisma, audit }: WriteTransaction,
+  transaction: WriteTransaction,
   { networkId, keyId, digests }: LeakedKey,
   place: string | null,
 ): Promise<void> {
+  const { actor, prisma, audit } = transaction;
   // The lock first: a rotation may have made a previous one of the secret that was current.
-  const key = await lockKey(prisma, networkId, keyId);
-  if (key === null || hasEnded(key)) return;
+  const found = await lockKeyToChange(transaction, networkId, keyId);
+  if (!found.ok || hasEnded(found.key)) return;
+  const { key } = found;
   const living = await prisma.$queryRaw<{ isCurrent: boolean; redactedToken: string }[]>`
     SELECT expires_at IS NULL AS "isCurrent", COALESCE(redacted_token, ${key.redactedToken}) AS "redactedToken" FROM secrets
     WHERE digest = ANY(${[...digests]}::bytea[]) AND (expires_at IS NULL OR expires_at > clock_timestamp())`;

@@ -5,12 +5,14 @@
 import type { Database } from '../../database/database.ts';
 import type { Prisma } from '../../database/generated/client.ts';
 import { type Condition, type KeyFilter, keyConditions } from '../../database/key-filter.ts';
+import { Parameters } from '../../database/parameters.ts';
 import type { KeyRow } from '../../database/tables.ts';
-import { KEYS_A_CALL_MAX, NO_SUCH_KEY, reasonFaults, unusedFaults } from '../../domain/api-key.ts';
+import { hasEnded, KEYS_A_CALL_MAX, NO_SUCH_KEY, reasonFaults, unusedFaults } from '../../domain/api-key.ts';
 import { type Outcome, refused, type UserError } from '../../domain/user-error.ts';
 import { actorId, type Origin } from '../actor.ts';
 import { addToOutcome, type Memo } from '../idempotency.ts';
 import { carryOn, requireScope, settle, type WriteTransaction, write } from '../transaction.ts';
+import { whyNotEnded } from './changeable-key.ts';
 import { endKeys, lineOf, ofIds, ofLine } from './end-keys.ts';
 import { readKey, readKeys } from './key-row.ts';
 import { keyMemo } from './told.ts';
@@ -37,7 +39,8 @@ export async function revokeApiKey(
 ): Promise<RevokedApiKey> {
   const outcome = await revokeApiKeys(database, origin, networkId, { keyIds: [keyId] }, options);
   if (!outcome.ok) return outcome;
-  const { apiKey = null } = outcome.keys[0] ?? {};
+  const { apiKey = null, error = null } = outcome.keys[0] ?? {};
+  if (error !== null) return refused([error]);
   return apiKey === null ? NO_SUCH_KEY : { ok: true, apiKey, revokedCount: outcome.revokedCount };
 }
 
@@ -67,15 +70,27 @@ export async function revokeCurrentApiKey(
 export type WhichKeys = { readonly keyIds: readonly string[] } | { readonly filter: KeyFilter };
 
 export type RevokedApiKeys = Outcome<{
-  /** In the order of the ids, or the oldest first; `apiKey`: as it is now, null where the network has none. */
-  readonly keys: First['keys'];
+  /** In the order of the ids, or the oldest first. */
+  readonly keys: readonly FoundKey[];
   /** How many this call has ended, those that they made too. */
   readonly revokedCount: number;
   /** Whether the filter finds more than KEYS_A_CALL_MAX. */
   readonly hasMore: boolean;
 }>;
 
-/** Several. An id of nothing does not keep the others from being ended; a filter never finds the caller's own key. */
+/** One of the keys that were asked for. */
+export interface FoundKey {
+  readonly id: string;
+  /** As it is now; null where the network has none, or the caller may not revoke it. */
+  readonly apiKey: KeyRow | null;
+  /** Why the caller may not revoke it. */
+  readonly error: UserError | null;
+}
+
+/**
+ * Several. An id of nothing, or of a key that the caller may not change, does not keep the others from being ended; a filter
+ * finds neither the caller's own key nor one that the caller may not change.
+ */
 export async function revokeApiKeys(
   database: Database,
   origin: Origin,
@@ -91,12 +106,13 @@ export async function revokeApiKeys(
     (transaction) => revokeFirst(transaction, networkId, which, options),
     firstMemo(networkId),
   );
+  if (!first.ok) return first;
   // Also where they had been revoked already: an earlier call may have ended before its writes had drained.
   const own = first.keys.flatMap(({ apiKey }) => apiKey?.id ?? []);
   await settle(database, { keyIds: [...own, ...first.revoked] });
   const hasRest = options.includeCreated === true || own.length > BATCH_MAX_KEYS;
   const later = hasRest ? await revokeRest(database, origin, networkId, own, options) : 0;
-  const keys = later === 0 ? first.keys : await pairs(database.prisma, networkId, idsOf(first.keys));
+  const keys = later === 0 ? first.keys : await readAgain(database.prisma, networkId, first.keys);
   return { ok: true, keys, revokedCount: first.revokedCount + later, hasMore: first.hasMore };
 }
 
@@ -108,7 +124,7 @@ async function filterFaults({ pool }: Database, which: WhichKeys): Promise<UserE
 
 /** What the first transaction came to. */
 interface First {
-  readonly keys: readonly { readonly id: string; readonly apiKey: KeyRow | null }[];
+  readonly keys: readonly FoundKey[];
   /** Ids of those that it ended. */
   readonly revoked: readonly string[];
   /** How many it ended; where it is told again, with those that later transactions ended. */
@@ -116,16 +132,30 @@ interface First {
   readonly hasMore: boolean;
 }
 
-type SavedFirst = Omit<First, 'keys'> & { readonly keyIds: readonly string[] };
+/** Saved by an earlier release, a key has no `error`. */
+type SavedKey = Pick<FoundKey, 'id'> & Partial<Pick<FoundKey, 'error'>>;
+type SavedFirst = Omit<First, 'keys'> & { readonly keyIds: readonly (string | SavedKey)[] };
 
-function firstMemo(networkId: string): Memo<First> {
+function firstMemo(networkId: string): Memo<Outcome<First>> {
   return {
-    save: ({ keys, ...rest }): SavedFirst => ({ ...rest, keyIds: idsOf(keys) }),
+    save(outcome) {
+      if (!outcome.ok) return outcome;
+      const { keys, ...rest } = outcome;
+      return { ...rest, keyIds: keys.map(({ id, error }) => (error === null ? id : { id, error })) };
+    },
     async restore(saved, prisma) {
+      if (isRefused(saved)) return saved;
       const { keyIds, ...rest } = saved as SavedFirst;
-      return { ...rest, keys: await pairs(prisma, networkId, keyIds) };
+      const keys = keyIds.map((key) => (typeof key === 'string' ? { id: key, error: null } : { error: null, ...key }));
+      return { ...rest, ok: true, keys: await readAgain(prisma, networkId, keys) };
     },
   };
+}
+
+type RefusedFirst = Extract<Outcome<First>, { readonly ok: false }>;
+
+function isRefused(saved: unknown): saved is RefusedFirst {
+  return typeof saved === 'object' && saved !== null && 'ok' in saved && saved.ok === false;
 }
 
 async function revokeFirst(
@@ -133,15 +163,47 @@ async function revokeFirst(
   networkId: string,
   which: WhichKeys,
   options: RevokeOptions,
-): Promise<First> {
+): Promise<Outcome<First>> {
   requireScope(transaction, 'keys:write');
   const found = 'keyIds' in which ? which.keyIds : await revocableBy(transaction, networkId, which.filter);
   const keyIds = 'keyIds' in which ? found : found.slice(0, KEYS_A_CALL_MAX);
   // What is not there names no line, though keys that it made may still remember it: "no such key" changes nothing.
+  await lockKeys(transaction, networkId, options.includeCreated === true ? ofLine(networkId, keyIds) : ofIds(keyIds));
   const there = await readKeys(transaction.prisma, networkId, keyIds);
-  const revoked = await revokeBatch(transaction, networkId, [...there.keys()], options);
-  const keys = await pairs(transaction.prisma, networkId, keyIds);
-  return { keys, revoked, revokedCount: revoked.length, hasMore: found.length > keyIds.length };
+  const errors = new Map([...there].map(([id, key]) => [id, whyNotEnded(transaction, key)]));
+  const mine = [...there.keys()].filter((id) => errors.get(id) === null);
+  if (options.includeCreated === true && (await isLineBeyond(transaction, networkId, mine))) return LINE_BEYOND;
+  const revoked = await revokeBatch(transaction, networkId, mine, options);
+  const asked = keyIds.map((id) => ({ id, error: errors.get(id) ?? null }));
+  const keys = await readAgain(transaction.prisma, networkId, asked);
+  return { ok: true, keys, revoked, revokedCount: revoked.length, hasMore: found.length > keyIds.length };
+}
+
+/** In the order of their ids, as `endKeys` locks them, so that their privileges stay as they are judged. */
+async function lockKeys({ prisma }: WriteTransaction, networkId: string, which: Prisma.Sql): Promise<void> {
+  await prisma.$queryRaw`
+    SELECT id FROM api_keys WHERE network_id = ${networkId}::uuid AND ${which} ORDER BY id FOR NO KEY UPDATE`;
+}
+
+/** Nothing is changed then: half of a line that was to end must not live on unnoticed. */
+const LINE_BEYOND = refused([
+  {
+    code: 'NOT_HELD',
+    message: "What was made with these keys may do more than the caller's token: revoke it with a stronger key",
+    field: ['input', 'includeCreated'],
+  },
+]);
+
+/** Whether a key lives in the line of some keys that the caller may not end. */
+async function isLineBeyond(
+  transaction: WriteTransaction,
+  networkId: string,
+  keyIds: readonly string[],
+): Promise<boolean> {
+  const line = await transaction.prisma.$queryRaw<{ id: string }[]>(lineOf(networkId, keyIds));
+  const ids = line.map(({ id }) => id);
+  const keys = await readKeys(transaction.prisma, networkId, ids);
+  return [...keys.values()].some((key) => !hasEnded(key) && whyNotEnded(transaction, key) !== null);
 }
 
 function revokeBatch(
@@ -154,18 +216,15 @@ function revokeBatch(
   return endKeys(transaction, networkId, which, reason, BATCH_MAX_KEYS);
 }
 
-/** The keys as they are now, in the order of their ids. */
-async function pairs(
+/** The keys as they are now, in the same order; none of those that the caller may not revoke. */
+async function readAgain(
   prisma: Prisma.TransactionClient,
   networkId: string,
-  keyIds: readonly string[],
-): Promise<First['keys']> {
-  const found = await readKeys(prisma, networkId, keyIds);
-  return keyIds.map((id) => ({ id, apiKey: found.get(id) ?? null }));
-}
-
-function idsOf(keys: First['keys']): string[] {
-  return keys.map(({ id }) => id);
+  keys: readonly Pick<FoundKey, 'id' | 'error'>[],
+): Promise<FoundKey[]> {
+  const ids = keys.filter(({ error }) => error === null).map(({ id }) => id);
+  const found = await readKeys(prisma, networkId, ids);
+  return keys.map(({ id, error }) => ({ id, apiKey: found.get(id) ?? null, error }));
 }
 
 /**
@@ -199,19 +258,48 @@ async function lineIds(database: Database, networkId: string, keyIds: readonly s
   return (await database.prisma.$queryRaw<{ id: string }[]>(lineOf(networkId, keyIds))).map(({ id }) => id);
 }
 
-/** The ids of the living keys that a filter finds, the caller's own left out, oldest first: KEYS_A_CALL_MAX and one more. */
+/** How many keys are judged at a time: a filter may find any number that the caller may not revoke. */
+const JUDGED_AT_ONCE = 1_000;
+
+/**
+ * The ids of the living keys that a filter finds and the caller may revoke, its own left out, oldest first: KEYS_A_CALL_MAX
+ * and one more.
+ */
 async function revocableBy(
-  { actor, prisma }: WriteTransaction,
+  transaction: WriteTransaction,
   networkId: string,
   filter: KeyFilter,
 ): Promise<readonly string[]> {
+  const revocable: string[] = [];
+  for (let after: string | null = null; ; ) {
+    const ids: string[] = await livingAfter(transaction, networkId, filter, after);
+    const keys = await readKeys(transaction.prisma, networkId, ids);
+    const mine = ids.map((id) => keys.get(id)).filter((key) => key !== undefined);
+    revocable.push(...mine.filter((key) => whyNotEnded(transaction, key) === null).map(({ id }) => id));
+    const last = ids.at(-1);
+    if (ids.length < JUDGED_AT_ONCE || last === undefined || revocable.length > KEYS_A_CALL_MAX) break;
+    after = last;
+  }
+  return revocable.slice(0, KEYS_A_CALL_MAX + 1);
+}
+
+async function livingAfter(
+  { actor, prisma }: WriteTransaction,
+  networkId: string,
+  filter: KeyFilter,
+  after: string | null,
+): Promise<string[]> {
   const own: Condition = { sql: 'id IS DISTINCT FROM $?::uuid', value: actorId(actor) };
-  const values: unknown[] = [networkId];
-  const where = [...keyConditions(filter), own].map(({ sql, value }) => sql.replace('$?', `$${values.push(value)}`));
+  const behind: Condition[] = after === null ? [] : [{ sql: 'id > $?::uuid', value: after }];
+  const parameters = new Parameters(networkId);
+  const where = [...keyConditions(filter), own, ...behind].map(({ sql, value }) => parameters.fill(sql, value));
+  // The network's keys first, as lists read them (database/keyset.ts): an admin in the filter may be another network's.
   const rows = await prisma.$queryRawUnsafe<{ id: string }[]>(
-    `SELECT id FROM api_keys WHERE network_id = $1::uuid AND revoked_at IS NULL AND ${where.join(' AND ')}
-     ORDER BY id LIMIT ${KEYS_A_CALL_MAX + 1}`,
-    ...values,
+    `SELECT id FROM (
+       SELECT * FROM api_keys WHERE (network_id, network_id) >= ($1::uuid, $1::uuid)
+         AND (network_id, network_id) <= ($1::uuid, $1::uuid) OFFSET 0
+     ) AS keys WHERE revoked_at IS NULL AND ${where.join(' AND ')} ORDER BY id LIMIT ${JUDGED_AT_ONCE}`,
+    ...parameters.values,
   );
   return rows.map(({ id }) => id);
 }

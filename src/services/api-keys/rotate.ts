@@ -4,13 +4,14 @@
  */
 import type { Database } from '../../database/database.ts';
 import type { KeyRow } from '../../database/tables.ts';
-import { hasEnded, NO_SUCH_KEY, OVERLAP_MAX_SECONDS } from '../../domain/api-key.ts';
+import { hasEnded, OVERLAP_MAX_SECONDS } from '../../domain/api-key.ts';
 import { digestOf, mintToken, redact } from '../../domain/token.ts';
 import { type Outcome, refused, type UserError } from '../../domain/user-error.ts';
 import type { Origin } from '../actor.ts';
-import { requireScope, settle, type WriteTransaction, write } from '../transaction.ts';
+import { settle, type WriteTransaction, write } from '../transaction.ts';
+import { lockKeyToChange } from './changeable-key.ts';
 import { whyNoSecret } from './held.ts';
-import { KEY_ENDED, lockKey } from './key-row.ts';
+import { KEY_ENDED } from './key-row.ts';
 import { lineageOf } from './lineage.ts';
 import { keyMemo, type ToldApiKey, tokenMemo, withToken } from './told.ts';
 
@@ -80,10 +81,10 @@ async function rotate(
   keyId: string,
   overlapSeconds: number,
 ): Promise<RotatedApiKey> {
-  requireScope(transaction, 'keys:write');
+  const found = await lockKeyToChange(transaction, networkId, keyId);
+  if (!found.ok) return found;
   const { actor, prisma, audit } = transaction;
-  const before = await lockKey(prisma, networkId, keyId);
-  if (before === null) return NO_SUCH_KEY;
+  const { key: before } = found;
   const admin = await prisma.admin.findUniqueOrThrow({ where: { id: before.adminId } });
   if (hasEnded(before) || admin.removedAt !== null) return refused([KEY_ENDED]);
   const isOverlapFine =
@@ -124,16 +125,15 @@ async function end(
   networkId: string,
   keyId: string,
 ): Promise<Outcome<{ readonly apiKey: KeyRow }>> {
-  requireScope(transaction, 'keys:write');
-  const { prisma, audit } = transaction;
-  const apiKey = await lockKey(prisma, networkId, keyId);
-  if (apiKey === null) return NO_SUCH_KEY;
+  const found = await lockKeyToChange(transaction, networkId, keyId);
+  if (!found.ok) return found;
+  const { audit } = transaction;
   const ended = await endPrevious(transaction, keyId);
   const details = { before: { redactedToken: ended } };
   if (ended !== null) {
     await audit({ networkId, action: 'key.overlap_ended', subject: { type: 'ApiKey', id: keyId }, details });
   }
-  return { ok: true, apiKey };
+  return { ok: true, apiKey: found.key };
 }
 
 /** Ends the secret that lives on from a rotation before, if there is one; gives its redacted form. */

@@ -2,17 +2,18 @@
 import type { Database } from '../../database/database.ts';
 import type { Prisma } from '../../database/generated/client.ts';
 import type { KeyRow } from '../../database/tables.ts';
-import { fieldFaults, hasEnded, type KeyFields, NO_SUCH_KEY, storedFields } from '../../domain/api-key.ts';
+import { fieldFaults, hasEnded, type KeyFields, storedFields } from '../../domain/api-key.ts';
 import type { HeldPower } from '../../domain/key-power.ts';
 import { redactLine } from '../../domain/redaction.ts';
 import { type AdminRole, scopesOfRole } from '../../domain/scope.ts';
 import { fold } from '../../domain/text.ts';
 import { type Outcome, refused, type UserError } from '../../domain/user-error.ts';
 import type { Actor, Origin } from '../actor.ts';
-import { requireScope, settle, type WriteTransaction, write } from '../transaction.ts';
+import { settle, type WriteTransaction, write } from '../transaction.ts';
+import { lockKeyToChange } from './changeable-key.ts';
 import { unlessNameTaken } from './create.ts';
-import { heldBy, heldByRole, risingFaults, whyBeyond } from './held.ts';
-import { isNameTaken, KEY_ENDED, lifeBounds, lockKey, NAME_TAKEN, readKey } from './key-row.ts';
+import { heldBy, heldByRole, risingFaults } from './held.ts';
+import { isNameTaken, KEY_ENDED, lifeBounds, NAME_TAKEN, readKey } from './key-row.ts';
 import { keyMemo } from './told.ts';
 
 /** What is left out stays. */
@@ -47,14 +48,11 @@ async function update(
   keyId: string,
   changes: Partial<KeyFields>,
 ): Promise<UpdatedApiKey> {
-  requireScope(transaction, 'keys:write');
-  const { actor, prisma } = transaction;
-  const before = await lockKey(prisma, networkId, keyId);
-  if (before === null) return NO_SUCH_KEY;
-  const admin = await prisma.admin.findUniqueOrThrow({ where: { id: before.adminId } });
+  const found = await lockKeyToChange(transaction, networkId, keyId);
+  if (!found.ok) return found;
+  const { key: before } = found;
+  const admin = await transaction.prisma.admin.findUniqueOrThrow({ where: { id: before.adminId } });
   if (hasEnded(before) || admin.removedAt !== null) return refused([KEY_ENDED]);
-  const beyond = whyBeyond(actor, before);
-  if (beyond !== null) return refused([beyond]);
   const errors = await faults(transaction, before, admin.role, changes);
   return errors.length > 0 ? refused(errors) : store(transaction, before, changes);
 }

@@ -3,22 +3,13 @@ import { isMemberColumn, MEMBER_COLUMNS, type MemberColumn } from '../../domain/
 import { SourceError } from './source.ts';
 
 const REQUIRED: readonly MemberColumn[] = ['email', 'name'];
-/** The first of these under which the header names the required columns is the one that the whole file uses. */
-const DELIMITERS = [',', ';', '\t'] as const;
+/** What may stand between cells. The first under which the header names the required columns holds for the whole file. */
+export const DELIMITERS = [',', ';', '\t', '|'] as const;
 
-/** What parts the cells of a file, told by its first line. */
-export function delimiterOf(firstLine: string): string {
-  const fits = DELIMITERS.find((delimiter) => {
-    const names = firstLine.split(delimiter).map((name) =>
-      name
-        .trim()
-        .replace(/^"(.*)"$/, '$1')
-        .trim()
-        .toLowerCase(),
-    );
-    return REQUIRED.every((column) => names.includes(column));
-  });
-  return fits ?? DELIMITERS[0];
+/** Whether a header read under some delimiter has the columns that every file must have. */
+export function namesRequired(header: readonly string[]): boolean {
+  const names = header.map((name) => name.trim().toLowerCase());
+  return REQUIRED.every((column) => names.includes(column));
 }
 
 export class Columns {

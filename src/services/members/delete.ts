@@ -1,5 +1,6 @@
 /** Deleting members, known by id. What is not there is left out of the answer, whoever's it may be. */
 import type { Database } from '../../database/database.ts';
+import { ownIds } from '../../database/own-ids.ts';
 import { type Outcome, refused, type UserError } from '../../domain/user-error.ts';
 import type { Origin } from '../actor.ts';
 import type { Memo } from '../idempotency.ts';
@@ -37,8 +38,7 @@ export async function deleteMembers(
       // Locked in the order of their ids, as all who write several do.
       const rows = await prisma.$queryRaw<{ id: string }[]>`
         DELETE FROM members WHERE network_id = ${networkId}::uuid AND id IN (
-          SELECT id FROM members WHERE network_id = ${networkId}::uuid AND id = ANY(${[...ids]}::uuid[])
-          ORDER BY id FOR UPDATE)
+          SELECT id FROM members WHERE id IN (${ownIds('members', networkId, ids)}) ORDER BY id FOR UPDATE)
         RETURNING id`;
       const details = { deleted: rows.length };
       const subject = { type: 'Member', id: null } as const;

@@ -17,7 +17,7 @@ import { isConflict, isOutOfTime } from './conflicts.ts';
 import { type BatchPlan, type BatchRecord, planBatch, type RejectedLine } from './plan-batch.ts';
 import { readCsv } from './read-csv.ts';
 import { readJsonl } from './read-jsonl.ts';
-import { SourceError, type SourceFormat, type SourceRecord } from './source.ts';
+import { linesOf, SourceError, type SourceFormat, type SourceRecord } from './source.ts';
 import { beginBatch, loadMembers, storeMembers } from './store-batch.ts';
 
 export interface ImportReport {
@@ -54,7 +54,7 @@ export async function importMembers(
 ): Promise<Outcome<{ readonly report: ImportReport }>> {
   const tally = new Tally();
   try {
-    for await (const batch of batchesOf(input)) {
+    for await (const batch of batchesOf(input, database.clock)) {
       for await (const plan of commit(database, origin, networkId, batch.records, input.format)) {
         if (plan === null) return refused([{ code: 'NOT_FOUND', message: 'The network is gone', field: ['network'] }]);
         tally.add(plan);
@@ -103,13 +103,13 @@ interface Batch {
   readonly sourceBytes: number;
 }
 
-async function* batchesOf({ source, format }: ImportInput): AsyncGenerator<Batch> {
+async function* batchesOf({ source, format }: ImportInput, clock: Database['clock']): AsyncGenerator<Batch> {
   const meter = new Meter();
   const read = format === 'csv' ? readCsv : readJsonl;
   let records: BatchRecord[] = [];
   let begunAt = 0;
   for await (const found of read(meter.count(source))) {
-    const now = new Date();
+    const now = new Date(clock.now());
     for (const record of found) {
       records.push(judge(record, now));
       if (records.length < BATCH_MAX_RECORDS) continue;
@@ -140,8 +140,8 @@ function judge(record: SourceRecord, now: Date): BatchRecord {
   if ('fault' in record) return record;
   const parsed = parseMember(record.fields, now);
   return parsed.ok
-    ? { line: record.line, member: parsed.member }
-    : { line: record.line, fault: inWords(parsed.faults) };
+    ? { ...linesOf(record), member: parsed.member }
+    : { ...linesOf(record), fault: inWords(parsed.faults) };
 }
 
 function inWords(faults: readonly Fault[]): string {
@@ -187,9 +187,9 @@ function commitBatch(
   records: readonly BatchRecord[],
   format: SourceFormat,
 ): Promise<BatchPlan | null> {
-  return write(database, origin, async ({ prisma, audit }) => {
+  return write(database, origin, async ({ prisma, audit, newId }) => {
     if (!(await beginBatch(prisma, networkId))) return null;
-    const plan = planBatch(records, await loadMembers(prisma, networkId, records), format === 'csv');
+    const plan = planBatch(records, await loadMembers(prisma, networkId, records), format === 'csv', newId);
     await storeMembers(prisma, networkId, plan);
     const { created, updated, unchanged, rejected, changedFields } = plan;
     const details = { created, updated, unchanged, rejected: rejected.length, changedFields: [...changedFields] };

@@ -3,7 +3,6 @@
  * after the other, in the order of their lines. Pure, so that a batch can be planned again when it must be retried.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { newUuid } from '../../domain/id.ts';
 import {
   type Json,
   type MemberFields,
@@ -14,6 +13,7 @@ import {
   REQUIRED,
 } from '../../domain/member.ts';
 import { cellText } from './csv-cell.ts';
+import { type Lines, linesOf } from './source.ts';
 
 /** A member as it is stored. */
 export interface StoredMember {
@@ -35,18 +35,14 @@ export interface StoredMember {
 }
 
 /** A record of the batch: a member's fields, or why it is rejected. */
-export type BatchRecord =
-  | { readonly line: number; readonly member: MemberFields }
-  | { readonly line: number; readonly fault: string };
+export type BatchRecord = (Lines & { readonly member: MemberFields }) | (Lines & { readonly fault: string });
 
-export interface RejectedLine {
-  /** The physical line of the source on which the record begins; the first is 1. */
-  readonly line: number;
+export interface RejectedLine extends Lines {
   readonly reason: string;
 }
 
-/** What became of one record. `line`: as in the record. */
-export type RecordOutcome = { readonly line: number } & Happened;
+/** What became of one record, with the lines of the record. */
+export type RecordOutcome = Lines & Happened;
 
 type Happened =
   | { readonly kind: 'created' | 'updated' | 'unchanged'; readonly id: string }
@@ -67,13 +63,14 @@ export interface BatchPlan {
   readonly changedFields: readonly string[];
 }
 
-/** `isTextual`: the records come from CSV, where every custom value is a text. */
+/** `isTextual`: the records come from CSV, where every custom value is a text. `newId`: for members that are new. */
 export function planBatch(
   records: readonly BatchRecord[],
   existing: readonly StoredMember[],
   isTextual: boolean,
+  newId: () => string,
 ): BatchPlan {
-  const planner = new Planner(existing, isTextual);
+  const planner = new Planner(existing, isTextual, newId);
   for (const record of records) planner.take(record);
   return planner.plan();
 }
@@ -87,6 +84,7 @@ interface Draft {
 
 class Planner {
   readonly #isTextual: boolean;
+  readonly #newId: () => string;
   readonly #byEmail = new Map<string, Draft>();
   readonly #byExternalId = new Map<string, Draft>();
   readonly #drafts: Draft[] = [];
@@ -96,14 +94,15 @@ class Planner {
   #updated = 0;
   #unchanged = 0;
 
-  constructor(existing: readonly StoredMember[], isTextual: boolean) {
+  constructor(existing: readonly StoredMember[], isTextual: boolean, newId: () => string) {
     this.#isTextual = isTextual;
+    this.#newId = newId;
     for (const member of existing) this.#add({ before: member, member, isChanged: false });
   }
 
   take(record: BatchRecord): void {
     const happened = 'fault' in record ? rejected(record.fault, false) : this.#apply(record.member);
-    this.#outcomes.push({ line: record.line, ...happened });
+    this.#outcomes.push({ ...linesOf(record), ...happened });
   }
 
   plan(): BatchPlan {
@@ -116,7 +115,7 @@ class Planner {
       updated: this.#updated,
       unchanged: this.#unchanged,
       rejected: this.#outcomes.flatMap((each) =>
-        each.kind === 'rejected' ? [{ line: each.line, reason: each.reason }] : [],
+        each.kind === 'rejected' ? [{ ...linesOf(each), reason: each.reason }] : [],
       ),
       outcomes: this.#outcomes,
       changedFields: [...this.#changedFields].sort(),
@@ -127,7 +126,8 @@ class Planner {
     const match = this.#match(fields);
     if ('reason' in match) return rejected(match.reason, true);
     const draft = match.value;
-    const member = draft === null ? newMember(fields) : changedMember(draft.member, fields, this.#isTextual);
+    const member =
+      draft === null ? newMember(fields, this.#newId()) : changedMember(draft.member, fields, this.#isTextual);
     if ('reason' in member) return rejected(member.reason, false);
     const { id } = member.value;
     if (draft === null) {
@@ -193,7 +193,7 @@ export function changedFields(before: StoredMember, after: StoredMember): string
 }
 
 /** The reason names the field. */
-function newMember(fields: MemberFields): Parsed<StoredMember> {
+function newMember(fields: MemberFields, id: string): Parsed<StoredMember> {
   const { email, emailFolded, name, nameFolded } = fields;
   if (email === undefined || emailFolded === undefined) return { reason: `email: ${REQUIRED} of a new member` };
   if (name === undefined || nameFolded === undefined) return { reason: `name: ${REQUIRED} of a new member` };
@@ -201,7 +201,7 @@ function newMember(fields: MemberFields): Parsed<StoredMember> {
   if ('reason' in customFields) return customFields;
   return {
     value: {
-      id: newUuid(),
+      id,
       email,
       emailFolded,
       name,

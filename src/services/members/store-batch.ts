@@ -1,5 +1,6 @@
 /** A batch of an import against the database: sets of rows, never a query a row. */
 import { Prisma } from '../../database/generated/client.ts';
+import { ownIds } from '../../database/own-ids.ts';
 import type { BatchPlan, BatchRecord, StoredMember } from './plan-batch.ts';
 
 /** First half of the advisory lock under which a network's imports take turns; the second is from the network's id. */
@@ -32,8 +33,7 @@ export async function beginBatch(prisma: Transaction, networkId: string): Promis
  *
  * The planner must be kept from a mistake. Members that came in since the table was last analyzed are unknown to it: it
  * takes their network for empty, any index on the network for as good as the right one, and then each lookup reads the
- * whole network (900 members a second instead of 20,000, and falling); or it takes the GIN index of the filters, which
- * knows an address by its trigrams, for the unique one (7 ms a lookup). So scans but those of sorted indexes, and other
+ * whole network (900 members a second instead of 20,000, and falling). So scans but those of sorted indexes, and other
  * joins, are off, and the network comes out of the list of keys: for a value that it cannot see, the planner assumes a
  * network of average size.
  */
@@ -61,7 +61,8 @@ export async function loadMembers(
 /** One member by its UUID, locked; null where the network has none. */
 export async function loadMember(prisma: Transaction, networkId: string, id: string): Promise<StoredMember | null> {
   const [member] = await prisma.$queryRaw<StoredMember[]>`
-    SELECT ${STORED} FROM members WHERE network_id = ${networkId}::uuid AND id = ${id}::uuid FOR UPDATE`;
+    SELECT ${STORED} FROM members
+    WHERE network_id = ${networkId}::uuid AND id IN (${ownIds('members', networkId, [id])}) FOR UPDATE`;
   return member ?? null;
 }
 

@@ -34,14 +34,14 @@ export function updateMember(
 }
 
 async function update(
-  { prisma, audit }: WriteTransaction,
+  { prisma, audit, now }: WriteTransaction,
   networkId: string,
   id: string,
   typed: TypedMember,
 ): Promise<UpdatedMember> {
   const before = await loadMember(prisma, networkId, id);
   if (before === null) return NO_SUCH_MEMBER;
-  const parsed = parseTyped(typed, new Date());
+  const parsed = parseTyped(typed, now);
   if (!parsed.ok) return refused(parsed.faults.map((fault) => userErrorOf(fault, ['input'])));
   const after = changedMember(before, parsed.member, false);
   if ('reason' in after) return refused([{ code: 'INVALID', message: after.reason, field: ['input', 'customFields'] }]);

@@ -54,16 +54,15 @@ const TOO_MANY: UserError = {
 };
 
 async function upsert(
-  { prisma, audit }: WriteTransaction,
+  { prisma, audit, now, newId }: WriteTransaction,
   networkId: string,
   typed: readonly TypedMember[],
 ): Promise<readonly UpsertedMember[]> {
-  const now = new Date();
   const parsed = typed.map((member, line) => ({ line, ...parse(member, now) }));
   const records = parsed.map(
     ({ line, member }): BatchRecord => (member === null ? { line, fault: '' } : { line, member }),
   );
-  const plan = planBatch(records, await loadMembers(prisma, networkId, records), false);
+  const plan = planBatch(records, await loadMembers(prisma, networkId, records), false, newId);
   await storeMembers(prisma, networkId, plan);
   const { created, updated, unchanged, rejected, changedFields } = plan;
   const details = { created, updated, unchanged, rejected: rejected.length, changedFields: [...changedFields] };

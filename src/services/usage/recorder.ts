@@ -22,6 +22,8 @@ export interface RecorderOptions {
   readonly flushEntries?: number;
   /** Entries that wait at the most: each is some 300 bytes. */
   readonly entriesMax?: number;
+  /** A UUID, by which the database tells this process's flushes; absent: a new one. */
+  readonly gatewayId?: string;
 }
 
 /** Where nothing is counted. */
@@ -37,7 +39,7 @@ const DRAIN_PAUSE_MS = 20;
 export class UsageRecorder {
   readonly #database: Pick<Database, 'pool'>;
   readonly #log: Logger;
-  readonly #gatewayId = newUuid();
+  readonly #gatewayId: string;
   readonly #isCounting: boolean;
   readonly #flushEntries: number;
   readonly #entriesMax: number;
@@ -53,6 +55,7 @@ export class UsageRecorder {
   constructor(database: Pick<Database, 'pool'>, log: Logger, options: RecorderOptions) {
     this.#database = database;
     this.#log = log;
+    this.#gatewayId = options.gatewayId ?? newUuid();
     this.#isCounting = options.flushIntervalMs > 0;
     this.#flushEntries = options.flushEntries ?? FLUSH_ENTRIES;
     this.#entriesMax = options.entriesMax ?? ENTRIES_MAX;
