@@ -1,16 +1,18 @@
 /** A GraphQL result as an HTTP answer (https://graphql.github.io/graphql-over-http/draft/, 6.4). */
 import type { ExecutionResult } from 'graphql';
 import { REFUSALS, REQUEST_ERRORS } from '../domain/errors.ts';
+import { type JsonText, joined } from '../domain/json-size.ts';
 import type { Decision } from '../domain/limit.ts';
 import { answerType, JSON_TYPE } from './accept.ts';
 import type { Call } from './call.ts';
-import { malformedStatus, type OnBug, translate, translateResultError } from './errors.ts';
-import { type CostReport, costReport } from './request-limits.ts';
+import { malformedStatus, type OnBug, type Translated, translate, translateResultError } from './errors.ts';
+import type { CostReport } from './request-limits.ts';
+import { serialize, type Written } from './serialize.ts';
 
 export interface GraphqlAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: JsonText;
   /** For the access log. */
   readonly operationName: string | null;
   /** The code of the first error, for the access log. */
@@ -21,32 +23,67 @@ export interface GraphqlAnswer {
   readonly points: number;
 }
 
+/** A result as JSON in parts, all but its `extensions`. */
+export interface WrittenResult {
+  /** Null: there is none. */
+  readonly data: Written | null;
+  /** Null: there are none. */
+  readonly errors: Written | null;
+  readonly translated: readonly Translated[];
+  /** Of all of it, and of what stands around it. Of one that was broken off: more than `maxBytes`. */
+  readonly bytes: number;
+}
+
+/** `maxBytes`: once it has more it is broken off. */
+export async function writeResult(
+  { result, slices, context }: Pick<Call, 'result' | 'slices' | 'context'>,
+  onBug: OnBug,
+  maxBytes: number,
+): Promise<WrittenResult> {
+  const { data, errors = [] } = result ?? {};
+  const translated = errors.map((error) => translateResultError(error, context.requestId, onBug));
+  const shown = translated.map(({ error }) => error);
+  const writtenErrors = shown.length === 0 ? null : await serialize(shown, slices, maxBytes);
+  const writtenData = data === undefined ? null : await serialize(data, slices, maxBytes);
+  const bytes = EXTENSIONS_BYTES_MAX + (writtenData?.bytes ?? 0) + (writtenErrors?.bytes ?? 0);
+  return { data: writtenData, errors: writtenErrors, translated, bytes };
+}
+
+/** `data`, `errors` and `extensions` with the report of the cost. */
+const EXTENSIONS_BYTES_MAX = 256;
+
 type Answered = ExecutionResult & { readonly extensions?: unknown };
 
-export function answerOf(call: Call, cost: CostReport, accept: string | undefined, onBug: OnBug): GraphqlAnswer {
+/** `written`: the call's result. */
+export function answerOf(
+  call: Call,
+  written: WrittenResult,
+  cost: CostReport,
+  accept: string | undefined,
+): GraphqlAnswer {
   const result: Answered = call.result ?? { errors: [] };
   const type = answerType(accept);
   const headers: Record<string, string> = { 'content-type': `${type}; charset=utf-8` };
-  const extensions = { ...result.extensions, cost };
   const { operationName, context } = call;
   const common = { operationName, decision: context.limits.decision, points: cost.actual };
-  if (result.errors === undefined || result.errors.length === 0) {
-    const body = JSON.stringify({ data: result.data, extensions });
-    return { status: 200, headers, body, code: null, ...common };
-  }
-  const translated = result.errors.map((error) => translateResultError(error, context.requestId, onBug));
-  for (const { headers: more } of translated) Object.assign(headers, more);
+  const { data, errors, translated } = written;
+  const body = joined([
+    '{',
+    ...(errors === null ? [] : ['"errors":', ...errors.parts, ',']),
+    ...(data === null ? [] : ['"data":', ...data.parts, ',']),
+    `"extensions":${JSON.stringify({ ...result.extensions, cost })}}`,
+  ]);
   const [first] = translated;
-  const errors = translated.map(({ error }) => error);
-  const body = JSON.stringify({ errors, ...('data' in result ? { data: result.data } : {}), extensions });
-  const malformed = result.errors.map(malformedStatus).find((status) => status !== null) ?? null;
-  return { status: statusOf(), headers, body, code: first?.error.extensions.code ?? null, ...common };
+  if (first === undefined) return { status: 200, headers, body, code: null, ...common };
+  for (const { headers: more } of translated) Object.assign(headers, more);
+  const malformed = (result.errors ?? []).map(malformedStatus).find((status) => status !== null) ?? null;
+  return { status: statusOf(first), headers, body, code: first.error.extensions.code, ...common };
 
-  function statusOf(): number {
+  function statusOf({ error }: Translated): number {
     // GraphQL over HTTP forbids an error's status where something was resolved, and so where something was changed.
     if (result.data != null || ('data' in result && call.severalMutations)) return 200;
-    if (malformed !== null || first === undefined) return malformed ?? 200;
-    const { code, status } = first.error.extensions;
+    if (malformed !== null) return malformed;
+    const { code, status } = error.extensions;
     return type === JSON_TYPE && REQUEST_ERRORS.has(code) ? 200 : status;
   }
 }
@@ -71,7 +108,7 @@ export function refusalAnswer(
   accept: string | undefined,
   onBug: OnBug,
   decision: Decision | null,
-  cost: CostReport | null = decision === null ? null : costReport(decision, 0, 0),
+  cost: CostReport | null = null,
 ): GraphqlAnswer {
   const { error, headers } = translate(thrown, requestId, onBug);
   return {

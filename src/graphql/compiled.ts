@@ -1,6 +1,6 @@
 /**
- * Documents that come again and again are executed by a plan: what of them is the same each time is worked out once, and a
- * page takes a fraction of the time. In bounded number, and only what was seen repeatedly: a document that is new each
+ * Documents that come again and again have a plan that is kept: what of them is the same each time is worked out once, and
+ * a page takes a fraction of the time. In bounded number, and only what was seen repeatedly: a document that is new each
  * time never is. Queries alone: a mutation's time goes into its write.
  *
  * Why our own and not graphql-jit: that one (0.8.9) runs fields that `@skip` and `@include` exclude where they meet merged
@@ -20,8 +20,10 @@ import {
   OperationTypeNode,
   visit,
 } from 'graphql';
+import type { Slices } from '../domain/turns.ts';
+import type { Context } from './context.ts';
 import { OperationPlan } from './plan/plan.ts';
-import { runPlan } from './plan/run.ts';
+import { type RunArgs, runPlan } from './plan/run.ts';
 
 /** At most so many documents have plans: some ten kilobytes each. The least recently used goes first. */
 const COMPILED_MAX = 200;
@@ -54,16 +56,16 @@ export class CompiledDocuments {
     this.#after = after;
   }
 
-  /** `interpret`: graphql-js, or what stands for it. */
-  execute(args: ExecutionArgs, interpret: Interpret): unknown {
+  /** `interpret`: what executes a document that has no plan. `slices`: of a query whose answer may be long. */
+  execute(args: ExecutionArgs, interpret: Interpret, slices: Slices | null = null): unknown {
     const seen = this.#note(args.document, args.operationName);
-    if (seen === null || seen.times <= this.#after) return interpret(args);
-    const definitions = seen.operation.variableDefinitions ?? [];
-    const { coerced } = getVariableValues(this.#schema, definitions, args.variableValues ?? {}, { maxErrors: 1 });
+    if (seen === null) return interpret(args);
+    if (seen.times <= this.#after) return interpret(args);
+    const coerced = coercedOf(this.#schema, seen.operation, args);
     const plan = coerced === undefined ? null : this.#planOf(seen, args.document, coerced);
     if (coerced === undefined || plan === null) return interpret(args);
     this.#keep(seen);
-    return runPlan(plan, { rootValue: args.rootValue, context: args.contextValue, variables: coerced });
+    return runPlan(plan, runArgs(args, coerced, slices));
   }
 
   /** Null where it is no query, or no such operation. */
@@ -111,6 +113,39 @@ export class CompiledDocuments {
       oldest.times = 0;
     }
   }
+}
+
+/**
+ * Executes a query by a plan that is not kept: graphql-js could not be told to stop where an answer becomes too large, and
+ * completes a list in one go. What is no query, or has wrong variables, is interpreted.
+ */
+export function executeOnce(
+  schema: GraphQLSchema,
+  args: ExecutionArgs,
+  interpret: Interpret,
+  slices: Slices | null,
+): unknown {
+  const operation = getOperationAST(args.document, args.operationName);
+  if (operation?.operation !== OperationTypeNode.QUERY) return interpret(args);
+  const coerced = coercedOf(schema, operation, args);
+  if (coerced === undefined) return interpret(args);
+  return runPlan(new OperationPlan(schema, args.document, operation, coerced), runArgs(args, coerced, slices));
+}
+
+type Coerced = RunArgs['variables'];
+
+/** Undefined where the variables do not fit. */
+function coercedOf(
+  schema: GraphQLSchema,
+  { variableDefinitions = [] }: OperationDefinitionNode,
+  { variableValues }: ExecutionArgs,
+): Coerced | undefined {
+  return getVariableValues(schema, variableDefinitions, variableValues ?? {}, { maxErrors: 1 }).coerced;
+}
+
+function runArgs({ rootValue, contextValue }: ExecutionArgs, variables: Coerced, slices: Slices | null): RunArgs {
+  const context = contextValue as Context | undefined;
+  return { rootValue, context, variables, size: context?.answer, slices };
 }
 
 function conditionsOf(document: DocumentNode): string[] {

@@ -23,7 +23,14 @@ import {
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql';
-import { declaredCost, declaredListSize, declaredRateLimit, type ListSize } from './directives.ts';
+import {
+  type Counting,
+  declaredCost,
+  declaredCounting,
+  declaredListSize,
+  declaredRateLimit,
+  type ListSize,
+} from './directives.ts';
 import { conditionsOf, type Variables, valueIn, withDefaults } from './variables.ts';
 
 /** One field of the answer that costs something. */
@@ -31,6 +38,8 @@ interface Part {
   readonly key: string;
   /** Points of each object, without what is below it. */
   readonly weight: number;
+  /** Of a count of a filtered list: what its rows cost beside the weight. */
+  readonly counting: Counting | null;
   /** How many objects it is taken to give. */
   readonly size: number;
   /** What is below it, for each type that it can be of. */
@@ -42,13 +51,17 @@ interface Part {
 export interface Cost {
   /** Points, rounded up; infinite where there is too much to even count. */
   readonly requested: number;
+  /** Of `requested`, the points for rows that have to be counted, and what they were worked out from. */
+  readonly counting: { readonly points: number; readonly counts: number; readonly rows: number };
+  /** The same of lists that have so many rows without their filters. */
+  ofRows(rows: number): Cost;
   /** How often each field that declares `@rateLimit` is used, by `Type.field`, with its number on STANDARD. */
   readonly limited: ReadonlyMap<string, { readonly max: number; readonly uses: number }>;
   /**
    * Points of an answer's data, never more than `requested`. Where an error took all data away, `refused` are the root
-   * fields that never did their work: the others have.
+   * fields that never did their work: the others have. `countedRows`: how many were looked at to count.
    */
-  actual(data: unknown, refused: ReadonlySet<string>): number;
+  actual(data: unknown, refused: ReadonlySet<string>, countedRows?: number): number;
 }
 
 /** To ask for the schema: at least so much, else as much as there are fields below, whose answers are long. */
@@ -58,6 +71,7 @@ const LIST_MAX = 1_000;
 /** Fields that are looked at, at the most. An operation with more is over every bound. */
 const VISITS_MAX = 20_000;
 
+/** `ofRows` tells the price of counts where there are any: until then their rows cost nothing. */
 export function costOf(
   schema: GraphQLSchema,
   document: DocumentNode,
@@ -68,12 +82,22 @@ export function costOf(
   if (root == null) throw new TypeError(`the schema has no ${operation.operation}`);
   const planner = new Planner(schema, document, withDefaults(operation, variables));
   const parts = planner.parts(root, [operation.selectionSet], null, 1);
-  const requested = planner.tooMuch ? Number.POSITIVE_INFINITY : Math.ceil(sum(parts, pointsOf));
+  return priced(planner, parts, 0);
+}
+
+function priced(planner: Planner, parts: readonly Part[], rows: number): Cost {
+  const points = (ofRows: number) => Math.ceil(sum(parts, (part) => pointsOf(part, ofRows)));
+  const requested = planner.tooMuch ? Number.POSITIVE_INFINITY : points(rows);
+  const { limited, counts, rowsPerPoint } = planner;
   return {
     requested,
-    limited: planner.limited,
-    actual: (data, refused) =>
-      Math.min(requested, Math.ceil(data === null ? doneOf(parts, refused) : actualOf(parts, data))),
+    counting: { points: planner.tooMuch ? 0 : requested - points(0), counts, rows },
+    ofRows: (found) => priced(planner, parts, found),
+    limited,
+    actual(data, refused, countedRows = 0) {
+      const used = data === null ? doneOf(parts, refused) : actualOf(parts, data);
+      return Math.min(requested, Math.ceil(used + countedRows / rowsPerPoint));
+    },
   };
 }
 
@@ -81,15 +105,17 @@ function sum<Item>(items: readonly Item[], points: (item: Item) => number): numb
   return items.reduce((total, item) => total + points(item), 0);
 }
 
-function pointsOf({ size, weight, variants, page }: Part): number {
+function pointsOf({ size, weight, counting, variants, page }: Part, rows: number): number {
   const items = page === null ? 0 : page.size * page.weight;
-  return size * (weight + items + Math.max(0, ...variants.map((parts) => sum(parts, pointsOf))));
+  const counted = counting === null ? 0 : Math.ceil(rows / counting.rowsPerPoint);
+  const below = variants.map((parts) => sum(parts, (part) => pointsOf(part, rows)));
+  return size * (weight + counted + items + Math.max(0, ...below));
 }
 
 function doneOf(parts: readonly Part[], refused: ReadonlySet<string>): number {
   return sum(
     parts.filter(({ key }) => !refused.has(key)),
-    pointsOf,
+    (part) => pointsOf(part, 0),
   );
 }
 
@@ -119,6 +145,10 @@ function itemsIn({ size, keys }: NonNullable<Part['page']>, connection: unknown)
 
 class Planner {
   readonly limited = new Map<string, { max: number; uses: number }>();
+  /** Counts of filtered lists. */
+  counts = 0;
+  /** As they declare it, the dearest of them. */
+  rowsPerPoint = Number.POSITIVE_INFINITY;
   readonly #schema: GraphQLSchema;
   readonly #variables: Variables;
   readonly #fragments: ReadonlyMap<string, FragmentDefinitionNode>;
@@ -138,33 +168,61 @@ class Planner {
     return this.#visits > VISITS_MAX;
   }
 
-  /** `sized`: what the field above says of the lists in it. `times`: how many such objects there are. */
-  parts(type: GraphQLObjectType, sets: readonly SelectionSetNode[], sized: Sized | null, times: number): Part[] {
+  /**
+   * `sized`: what the field above says of the lists in it. `times`: how many such objects there are. `above`: that field,
+   * null at the root.
+   */
+  parts(
+    type: GraphQLObjectType,
+    sets: readonly SelectionSetNode[],
+    sized: Sized | null,
+    times: number,
+    above: FieldNode | null = null,
+  ): Part[] {
     const fields = new Map<string, FieldNode[]>();
     const spread = new Set<string>();
     for (const set of sets) this.#collect(type, set, fields, spread);
-    const parts = [...fields].map(([key, nodes]) => this.#part(type, key, nodes, sized, times));
+    const parts = [...fields].map(([key, nodes]) => this.#part(type, key, nodes, sized, times, above));
     return parts.filter((part) => part !== null);
   }
 
-  #part(type: GraphQLObjectType, key: string, nodes: FieldNode[], sized: Sized | null, times: number): Part | null {
-    const name = nodes[0]?.name.value ?? '';
+  #part(
+    type: GraphQLObjectType,
+    key: string,
+    nodes: FieldNode[],
+    sized: Sized | null,
+    times: number,
+    above: FieldNode | null,
+  ): Part | null {
+    const [node = null] = nodes;
+    const name = node?.name.value ?? '';
     const sets = nodes.map((node) => node.selectionSet).filter((set) => set !== undefined);
     if (name === '__schema' || name === '__type') return leaf(key, this.#introspectionPoints(sets));
     const field = type.getFields()[name];
     if (field === undefined || this.tooMuch) return null;
     const below = getNamedType(field.type);
     const weight = below === sized?.paid.type ? 0 : fieldWeight(field, below);
-    const [own, ofFieldsBelow] = this.#sizes(field, nodes[0]);
+    const counting = this.#countingOf(field, above);
+    const [own, ofFieldsBelow] = this.#sizes(field, node);
     const isOfPage = sized?.fields.has(name) === true;
     const size = isListType(getNullableType(field.type)) ? (isOfPage ? sized.size : own) : 1;
     this.#countUse(type, field, times * size);
     // What a connection has paid for reaches through its edges to their nodes, and no further.
     const inside = ofFieldsBelow ?? (isOfPage && below !== sized.paid.type ? { ...sized, fields: NONE } : null);
-    const variants = this.#typesOf(below).map((possible) => this.parts(possible, sets, inside, times * size));
+    const variants = this.#typesOf(below).map((possible) => this.parts(possible, sets, inside, times * size, node));
     const page = ofFieldsBelow === null ? null : this.#pageOf(below, sets, ofFieldsBelow);
-    if (weight === 0 && page === null && variants.every((parts) => parts.length === 0)) return null;
-    return { key, weight, size, variants, page };
+    if (weight === 0 && counting === null && page === null && variants.every((parts) => parts.length === 0))
+      return null;
+    return { key, weight, counting, size, variants, page };
+  }
+
+  /** Null where no rows have to be counted: where it counts none, or all. */
+  #countingOf(field: GraphQLField<unknown, unknown>, list: FieldNode | null): Counting | null {
+    const counting = declaredCounting(field);
+    if (counting === null || isEmpty(this.#valueAt(counting.filteredBy, list))) return null;
+    this.counts += 1;
+    this.rowsPerPoint = Math.min(this.rowsPerPoint, counting.rowsPerPoint);
+    return counting;
   }
 
   /** Under which names the answer shows the items. */
@@ -207,7 +265,7 @@ class Planner {
   }
 
   /** How many the field itself gives, and what it says of the lists below it. */
-  #sizes(field: GraphQLField<unknown, unknown>, node: FieldNode | undefined): [number, Sized | null] {
+  #sizes(field: GraphQLField<unknown, unknown>, node: FieldNode | null): [number, Sized | null] {
     const declared = declaredListSize(field);
     if (declared === null) return [1, null];
     const size = this.#sizeOf(declared, node);
@@ -216,7 +274,7 @@ class Planner {
     return [1, { fields: new Set(sizedFields), size, paid: itemOf(field, sizedFields) }];
   }
 
-  #sizeOf({ assumedSize, slicingArguments = [] }: ListSize, node: FieldNode | undefined): number {
+  #sizeOf({ assumedSize, slicingArguments = [] }: ListSize, node: FieldNode | null): number {
     const given = slicingArguments
       .map((path) => this.#valueAt(path, node))
       .filter((value) => value !== null && value !== undefined)
@@ -226,7 +284,7 @@ class Planner {
   }
 
   /** `path`: an argument, or a field of the input objects in it, such as `input.members`. */
-  #valueAt(path: string, node: FieldNode | undefined): unknown {
+  #valueAt(path: string, node: FieldNode | null): unknown {
     const [name, ...fields] = path.split('.');
     const argument = node?.arguments?.find((each) => each.name.value === name);
     const value = argument === undefined ? undefined : valueIn(argument.value, this.#variables);
@@ -303,8 +361,14 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;
 }
 
+/** Of a filter: that it leaves nothing out. */
+function isEmpty(filter: unknown): boolean {
+  if (filter === null || filter === undefined) return true;
+  return isRecord(filter) && Object.values(filter).every((value) => value === null || value === undefined);
+}
+
 function leaf(key: string, weight: number): Part {
-  return { key, weight, size: 1, variants: [], page: null };
+  return { key, weight, counting: null, size: 1, variants: [], page: null };
 }
 
 function fieldWeight(field: GraphQLField<unknown, unknown>, below: GraphQLNamedType): number {

@@ -16,7 +16,11 @@ import {
 import { isScope, type Scope } from '../domain/scope.ts';
 
 /** The `extensions` of a schema element. */
-export type Declaration = { readonly directives: Readonly<Record<string, object>> };
+export type Declaration = {
+  readonly directives: Readonly<Record<string, object>>;
+  /** What the field shows is the caller's own: see CALLERS_OWN. */
+  readonly isCallersOwn?: boolean;
+};
 
 /** The `extensions` of an element that carries several declarations. */
 export function declare(...declarations: readonly Declaration[]): Declaration {
@@ -26,14 +30,28 @@ export function declare(...declarations: readonly Declaration[]): Declaration {
 /** The `extensions` of a field that any valid token may use. */
 export const AUTHENTICATED: Declaration = { directives: { authenticated: {} } };
 
+/**
+ * The `extensions` of a field that any valid token may use although its type needs scopes: it shows what is the caller's own.
+ * A payload field needs this to show its type without the type's scopes.
+ */
+export const CALLERS_OWN: Declaration = { ...AUTHENTICATED, isCallersOwn: true };
+
 /** The `extensions` of an element that needs scopes. */
 export function requiresScopes(...scopes: readonly Scope[]): Declaration {
   return { directives: { requiresScopes: { scopes } } };
 }
 
 /** Points: of a field each time it runs, of an object each time a field gives it and declares none. */
-export function cost(weight: number): Declaration {
-  return { directives: { cost: { weight: String(weight) } } };
+export function cost(weight: number, counting?: Counting): Declaration {
+  return { directives: { cost: { weight: String(weight), ...counting } } };
+}
+
+/** Of a field that counts the rows of its list: what they cost, beside its weight. */
+export interface Counting {
+  /** So many of the network's rows are a point, and what remains of them is one, too. */
+  readonly rowsPerPoint: number;
+  /** The argument of the list that leaves rows out. Without a value there, nothing has to be counted. */
+  readonly filteredBy: string;
 }
 
 /** Points of a change: a transaction, its checks and its audit event. */
@@ -99,9 +117,14 @@ function costDirectives(): GraphQLDirective[] {
       name: 'cost',
       description:
         'Points that a field costs each time it runs, or an object each time a field gives it. Without it an object ' +
-        'costs 1, and a value nothing.',
+        'costs 1, and a value nothing. A count of a list costs more where the argument `filteredBy` of that list is ' +
+        'given: 1 point for every `rowsPerPoint` rows that the list has without a filter, or part of them.',
       locations: [DirectiveLocation.FIELD_DEFINITION, DirectiveLocation.OBJECT],
-      args: { weight: { type: new GraphQLNonNull(GraphQLString) } },
+      args: {
+        weight: { type: new GraphQLNonNull(GraphQLString) },
+        rowsPerPoint: { type: GraphQLInt },
+        filteredBy: { type: GraphQLString },
+      },
     }),
     new GraphQLDirective({
       name: 'listSize',
@@ -142,10 +165,21 @@ export function declaredScopes(element: Declared): readonly Scope[] | null {
   return argumentsOf(element, 'authenticated') === null ? null : [];
 }
 
+/** Whether a field is declared to show what is the caller's own. */
+export function showsCallersOwn(element: Declared): boolean {
+  return element.extensions?.['isCallersOwn'] === true;
+}
+
 /** Points; null where it declares none. */
 export function declaredCost(element: Declared): number | null {
   const args = argumentsOf(element, 'cost');
   return args === null ? null : Number((args as { readonly weight: string }).weight);
+}
+
+/** Null where it counts no rows. */
+export function declaredCounting(element: Declared): Counting | null {
+  const args = argumentsOf(element, 'cost');
+  return args !== null && 'rowsPerPoint' in args ? (args as Counting) : null;
 }
 
 export function declaredListSize(element: Declared): ListSize | null {

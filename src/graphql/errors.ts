@@ -3,7 +3,7 @@
  * and nothing else. The REST paths and the refusals before GraphQL use `publicRefusal` too.
  */
 import { GraphQLError, Kind } from 'graphql';
-import { databaseFault } from '../database/faults.ts';
+import { type DatabaseFault, databaseFault, PoolRefusal } from '../database/faults.ts';
 import { GatehouseError, isRefusalCode, REFUSALS, type RefusalCode } from '../domain/errors.ts';
 
 /** An error as it goes out (GraphQL specification, 7.1.2), with the contract's extensions. */
@@ -24,21 +24,29 @@ export interface Translated {
 /** Told of each bug, with all there is to know. */
 export type OnBug = (error: unknown, requestId: string) => void;
 
-/** How long a caller should wait for a database that is out of reach. */
+/** How long a caller should wait for a database that cannot do it now. */
 const RETRY_AFTER_SECONDS = 5;
 
-const UNREACHABLE = new GatehouseError('SERVICE_UNAVAILABLE', 'Service unavailable: the database is out of reach', {
-  headers: { 'retry-after': String(RETRY_AFTER_SECONDS) },
-});
-const TOO_SLOW = new GatehouseError('TIMEOUT', 'Timeout: the database took too long over this request');
+const FAULTS: Readonly<Record<DatabaseFault, GatehouseError>> = {
+  unreachable: unavailable('Service unavailable: the database is out of reach'),
+  'read-only': unavailable('Service unavailable: the database can be read and not now be written'),
+  busy: unavailable('Service unavailable: the database cannot do this now'),
+  timeout: new GatehouseError('TIMEOUT', 'Timeout: the database took too long over this request'),
+};
+
+function unavailable(message: string): GatehouseError {
+  return new GatehouseError('SERVICE_UNAVAILABLE', message, {
+    headers: { 'retry-after': String(RETRY_AFTER_SECONDS) },
+  });
+}
 
 /** What a thrown thing means to the caller; null for a bug. */
 export function refusalIn(thrown: unknown): GatehouseError | null {
   if (thrown instanceof GatehouseError) return thrown;
+  if (thrown instanceof PoolRefusal) return thrown.refusal;
   if (thrown instanceof GraphQLError && thrown.originalError != null) return refusalIn(thrown.originalError);
   const fault = databaseFault(thrown);
-  if (fault === null) return null;
-  return fault === 'unreachable' ? UNREACHABLE : TOO_SLOW;
+  return fault === null ? null : FAULTS[fault];
 }
 
 /** A thrown thing as it goes out, for anything outside of GraphQL's own machinery. */
@@ -59,9 +67,16 @@ function unwrapped(thrown: unknown): unknown {
 
 export function publicRefusal({ code, status, message, details }: GatehouseError, requestId: string): Translated {
   return {
-    error: { message, extensions: { code, status, requestId, ...details.extensions } },
+    error: { message: bounded(message), extensions: { code, status, requestId, ...details.extensions } },
     headers: details.headers ?? {},
   };
+}
+
+/** GraphQL's own errors quote what they are about, and a hundred of them may quote one name as long as a body. */
+const MESSAGE_MAX_CHARACTERS = 2_000;
+
+function bounded(message: string): string {
+  return message.length <= MESSAGE_MAX_CHARACTERS ? message : `${message.slice(0, MESSAGE_MAX_CHARACTERS)}…`;
 }
 
 /** The codes of the errors that GraphQL's own machinery makes, by the phase that made them. */

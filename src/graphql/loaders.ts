@@ -3,11 +3,14 @@ import DataLoader from 'dataloader';
 import type { Admin, AuditEvent, Member, Network } from '../database/generated/client.ts';
 import type { NetworkReads } from '../database/network-reads.ts';
 import type { PreviousSecret } from '../database/previous-secrets.ts';
-import { API_KEYS, type KeyRow } from '../database/tables.ts';
+import { AUDIT_EVENTS } from '../database/record-lists.ts';
+import { ADMINS, API_KEYS, type KeyRow, MEMBERS } from '../database/tables.ts';
 import { GatehouseError } from '../domain/errors.ts';
 import { bucketsIn, type UsageFigures, type UsageRange } from '../domain/usage.ts';
 
 const BATCH_MAX_IDS = 1_000;
+/** Members can be long: as many as a page has. */
+const BATCH_MAX_MEMBERS = 250;
 /** Buckets of usage that one request is shown, all its keys and fields together. */
 const USAGE_BUCKETS_A_REQUEST_MAX = 20_000;
 
@@ -23,14 +26,15 @@ export class Loaders {
   readonly #usage = new Map<string, DataLoader<string, readonly UsageEntry[]>>();
   #usageBuckets = 0;
 
-  constructor(reads: NetworkReads) {
+  /** `selection`: of the operation; of members, only what it names is read. */
+  constructor(reads: NetworkReads, selection: { readonly names: ReadonlySet<string> | null } = { names: null }) {
     this.#reads = reads;
-    this.network = byId((where) => reads.prisma.network.findMany({ where }));
-    this.admin = byId((where) => reads.prisma.admin.findMany({ where }));
-    this.apiKey = byId(({ id }) => reads.byIds<KeyRow>(API_KEYS, id.in));
+    this.network = by('id', (ids) => networksOf(reads, ids));
+    this.admin = by('id', (ids) => reads.byIds<Admin>(ADMINS, ids));
+    this.apiKey = by('id', (ids) => reads.byIds<KeyRow>(API_KEYS, ids));
     this.previousSecret = by('keyId', (ids) => reads.previousSecrets(ids));
-    this.member = byId((where) => reads.prisma.member.findMany({ where }));
-    this.auditEvent = byId((where) => reads.prisma.auditEvent.findMany({ where }));
+    this.member = by('id', (ids) => reads.byIds<Member>(MEMBERS, ids, selection.names), BATCH_MAX_MEMBERS);
+    this.auditEvent = by('id', (ids) => reads.byIds<AuditEvent>(AUDIT_EVENTS, ids));
   }
 
   /**
@@ -67,21 +71,21 @@ const WHOLE_NETWORK = 'network';
 
 export type UsageEntry = UsageFigures & { readonly startsAt: Date };
 
-function byId<Row extends { id: string }>(
-  find: (where: { id: { in: string[] } }) => Promise<Row[]>,
-): DataLoader<string, Row | null> {
-  return by('id', (ids) => find({ id: { in: [...ids] } }));
+/** No other network is looked for: how long that takes would tell whether it exists. */
+async function networksOf(reads: NetworkReads, ids: readonly string[]): Promise<Network[]> {
+  return ids.includes(reads.networkId) ? reads.prisma.network.findMany({ where: { id: reads.networkId } }) : [];
 }
 
 function by<Property extends string, Row extends Readonly<Record<Property, string>>>(
   property: Property,
   find: (ids: readonly string[]) => Promise<Row[]>,
+  maxBatchSize = BATCH_MAX_IDS,
 ): DataLoader<string, Row | null> {
   return new DataLoader(
     async (ids) => {
       const rows = new Map((await find(ids)).map((row): [string, Row] => [row[property], row]));
       return ids.map((id) => rows.get(id) ?? null);
     },
-    { maxBatchSize: BATCH_MAX_IDS },
+    { maxBatchSize },
   );
 }

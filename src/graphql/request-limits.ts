@@ -62,12 +62,27 @@ export class RequestLimits {
   async admit(cost: Cost): Promise<void> {
     this.#cost = cost;
     const fields = [...cost.limited].map(([field, { max, uses }]) => ({ field, max: this.#maxOf(max), uses }));
-    const refusal = this.#tooExpensive(cost.requested) ?? tooManyUses(fields);
+    const refusal = this.#tooExpensive(cost) ?? tooManyUses(fields);
     if (refusal !== null && !(this.#meter.measuring && Number.isFinite(cost.requested))) throw refusal;
     const charged = await this.#meter.charge(this.#principal, cost.requested, fields);
     this.#decided(refusal === null ? charged : this.#reported(charged));
     if (refusal === null) this.#budget.points -= cost.requested;
     for (const { field, uses } of fields) this.#tickets.set(field, uses);
+  }
+
+  /** Whether `admit` would throw for what the operation costs, whatever the windows say. */
+  isTooExpensive(cost: Cost): boolean {
+    return this.#tooExpensive(cost) !== null && !this.#meter.measuring;
+  }
+
+  /**
+   * Charges nothing to an operation that is not to run: it is refused by a limit that is no window (`over`), or its token
+   * counts no more.
+   */
+  async waive(cost: Cost, over: LimitState | null, retryMs: number): Promise<void> {
+    this.#cost = cost;
+    const limits = await this.#meter.look(this.#principal);
+    this.#decided({ granted: false, limits, over, retryMs, points: 0, receipt: null });
   }
 
   /** Charges an operation that was refused before it could cost anything. Throws where even that is over a limit. */
@@ -84,13 +99,13 @@ export class RequestLimits {
       return null;
     }
     const use = { field, max: this.#maxOf(standardMax), uses: 1 };
-    return refusalOfDecision(await this.#meter.chargeFields(this.#principal, [use]));
+    return refusalOfDecision(await this.#meter.chargeFields(this.#principal, [use]), this.#meter.wallMs());
   }
 
   /** What is charged until now, for an answer that does not wait for the end; null where nothing is. */
   report(): CostReport | null {
     const charged = this.#charged;
-    return charged === null ? null : costReport(charged, this.#cost?.requested ?? 0, charged.points);
+    return charged === null ? null : this.#report(charged, this.#cost?.requested ?? 0, charged.points);
   }
 
   /** Gives back what the answer did not use. `actual`: its points. Gives what the answer's `extensions` say. */
@@ -98,20 +113,29 @@ export class RequestLimits {
     const charged = this.#charged;
     if (charged === null) throw new TypeError('nothing was charged yet');
     const requested = this.#cost?.requested ?? 0;
-    if (!charged.granted) return costReport(charged, requested, 0);
+    if (!charged.granted) return this.#report(charged, requested, 0);
     const used = Math.min(actual, charged.points);
     this.#meter.giveBack(this.#principal, charged, charged.points - used);
     for (const [field, uses] of this.#tickets) this.#meter.giveBackUses(this.#principal, charged, field, uses);
     this.#tickets.clear();
     this.#charged = withGivenBack(charged, charged.points - used);
     this.#onDecision(this.#charged);
-    return costReport(this.#charged, requested, used);
+    return this.#report(this.#charged, requested, used);
+  }
+
+  /** The database's time, in milliseconds since 1970. */
+  wallMs(): number {
+    return this.#meter.wallMs();
+  }
+
+  #report(charged: Charged, requested: number, actual: number): CostReport {
+    return costReport(charged, requested, actual, this.wallMs());
   }
 
   #decided(charged: Charged): void {
     this.#charged = charged;
     this.#onDecision(charged);
-    const refusal = refusalOfDecision(charged);
+    const refusal = refusalOfDecision(charged, this.#meter.wallMs());
     if (refusal !== null) throw refusal;
   }
 
@@ -136,14 +160,26 @@ export class RequestLimits {
     return scaledToPlan(standardMax, this.#principal.numbers);
   }
 
-  #tooExpensive(requested: number): GatehouseError | null {
+  #tooExpensive({ requested, counting }: Cost): GatehouseError | null {
     const max = Math.min(this.#budget.points, this.#principal.numbers.costPerMinute);
     if (requested <= max) return null;
     const found = Number.isFinite(requested) ? `costs ${requested} points` : 'has too many fields to count';
-    return new GatehouseError('QUERY_TOO_EXPENSIVE', `Query ${found}: at most ${max} are let in at once`, {
+    const message = `Query ${found}: at most ${max} are let in at once${adviceOn(counting)}`;
+    return new GatehouseError('QUERY_TOO_EXPENSIVE', message, {
       extensions: { limit: { name: 'cost', max, ...(Number.isFinite(requested) ? { actual: requested } : {}) } },
     });
   }
+}
+
+/** What to do about a count that costs too much; '' where there is none. */
+function adviceOn({ points, counts, rows }: Cost['counting']): string {
+  if (points === 0) return '';
+  const times = counts === 1 ? '' : `, ${counts} times`;
+  return (
+    `. Of these, ${points} are for \`totalCount\` of a list with a filter, which is counted among ${rows} rows${times}: ` +
+    'leave `totalCount` out, leave the filter out (the total of all rows is not counted and costs 1 point), or ask for each count in a ' +
+    'request of its own'
+  );
 }
 
 /** More uses of a field than its window holds would never be let in, however long their caller waits. */
@@ -169,11 +205,17 @@ function withGivenBack(charged: Charged, points: number): Charged {
   return { ...charged, limits };
 }
 
-export function costReport({ limits }: Pick<Decision, 'limits'>, requested: number, actual: number): CostReport {
+/** `nowMs`: the database's time. */
+export function costReport(
+  { limits }: Pick<Decision, 'limits'>,
+  requested: number,
+  actual: number,
+  nowMs: number,
+): CostReport {
   const window = limits.find(({ name }) => name === 'cost');
   if (window === undefined) throw new TypeError('a decision without a cost window');
   const { max, remaining, resetMs } = window;
-  const resetAt = new Date(Date.now() + resetMs).toISOString();
+  const resetAt = new Date(nowMs + resetMs).toISOString();
   return { requested: figure(requested), actual, limit: max, remaining, resetAt };
 }
 

@@ -5,6 +5,7 @@ import { toId } from '../domain/id.ts';
 import { builder, isIdType } from './builder.ts';
 import { undeclaredSizes } from './cost.ts';
 import { declaredRateLimit, declaredScopes, directiveDefinitions } from './directives.ts';
+import { refuseOpenPayloads } from './payload-scopes.ts';
 import { tellRefusedAttempts } from './refused-attempts.ts';
 import './types/admin.ts';
 import './types/api-key.ts';
@@ -25,7 +26,7 @@ import './types/viewer.ts';
 builder.queryType({ description: 'What can be read. Every field says which scopes it needs.' });
 builder.mutationType({ description: 'What can be changed. Every change is on record in the audit trail.' });
 
-/** Throws where a root field declares neither scopes nor `@authenticated`. */
+/** Throws where a root field declares neither scopes nor `@authenticated`, or a payload shows more than a query would. */
 export function buildSchema(): GraphQLSchema {
   const built = builder.toSchema({ sortSchema: false });
   const scope = built.getType('Scope');
@@ -34,6 +35,7 @@ export function buildSchema(): GraphQLSchema {
   const schema = new GraphQLSchema({ ...config, directives: [...config.directives, ...directiveDefinitions(scope)] });
   refuseUndeclared(schema);
   refuseUnsized(schema);
+  refuseOpenPayloads(schema);
   resolveIdsAtOnce(schema);
   tellRefusedAttempts(schema);
   return schema;

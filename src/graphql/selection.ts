@@ -1,8 +1,14 @@
 /** What a query asks for below a field. */
-import { type GraphQLResolveInfo, Kind } from 'graphql';
+import { type FragmentDefinitionNode, Kind, type SelectionSetNode } from 'graphql';
+
+/** A field, or an operation. */
+export interface Selecting {
+  readonly fieldNodes: readonly { readonly selectionSet?: SelectionSetNode | undefined }[];
+  readonly fragments: { readonly [name: string]: FragmentDefinitionNode | undefined };
+}
 
 /** The names of all fields that are selected below the field, at any depth and in fragments too. */
-export function fieldsBelow(info: Pick<GraphQLResolveInfo, 'fieldNodes' | 'fragments'>): ReadonlySet<string> {
+export function fieldsBelow(info: Selecting): ReadonlySet<string> {
   const names = new Set<string>();
   const spread = new Set<string>();
   const sets = info.fieldNodes.map((node) => node.selectionSet);

@@ -6,13 +6,15 @@
 import { type DocumentNode, type ExecutionResult, GraphQLError } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import { GatehouseError } from '../domain/errors.ts';
+import type { Turns } from '../domain/turns.ts';
 import { JSON_TYPE } from './accept.ts';
-import { answerOf, type GraphqlAnswer, refusedRoots } from './answer.ts';
-import { type Call, type Carrier, newCall } from './call.ts';
-import { CompiledDocuments } from './compiled.ts';
+import { answerOf, type GraphqlAnswer, refusedRoots, type WrittenResult, writeResult } from './answer.ts';
+import { type Call, type Carrier, type GraphqlRequest, newCall } from './call.ts';
 import type { Context } from './context.ts';
 import { DocumentCache } from './document-cache.ts';
 import type { OnBug } from './errors.ts';
+import type { ExecutionGate } from './execution-gate.ts';
+import { stoppedResult } from './plan/run.ts';
 import { admission } from './plugins/admission.ts';
 import { attempts } from './plugins/attempts.ts';
 import { documentRules } from './plugins/document-rules.ts';
@@ -21,17 +23,6 @@ import type { QueryLimits } from './query-limits.ts';
 import { tellRefusedRequest } from './refused-attempts.ts';
 import { buildSchema } from './schema.ts';
 import { shieldRoots } from './scopes.ts';
-
-export interface GraphqlRequest {
-  readonly method: 'GET' | 'POST';
-  /** The query string of a GET, with its `?`. */
-  readonly search: string;
-  readonly accept: string | undefined;
-  /** The JSON text of a POST. */
-  readonly body: string | null;
-  /** Ends the work when it fires. */
-  readonly signal: AbortSignal;
-}
 
 export interface GraphqlServer {
   handle(request: GraphqlRequest, context: Context): Promise<GraphqlAnswer>;
@@ -46,8 +37,17 @@ const ENDPOINT = 'http://gatehouse.invalid/graphql';
  */
 const NOTHING_MORE: Partial<Carrier> = {};
 
-/** `compileAfter`: how often a document is seen before it is compiled. */
-export function createGraphqlServer(limits: QueryLimits, onBug: OnBug, compileAfter: number): GraphqlServer {
+/**
+ * `compileAfter`: how often a document is seen before its plan is kept. Infinity: queries are interpreted by graphql-js, and
+ * nothing bounds their answers, so that tests can compare the two.
+ */
+export function createGraphqlServer(
+  limits: QueryLimits,
+  onBug: OnBug,
+  compileAfter: number,
+  turns: Turns,
+  gate: ExecutionGate,
+): GraphqlServer {
   const schema = shieldRoots(buildSchema(), (error) => onBug(error, 'shield'));
   const yoga = createYoga<Carrier>({
     schema,
@@ -70,19 +70,25 @@ export function createGraphqlServer(limits: QueryLimits, onBug: OnBug, compileAf
       attempts,
       parameterRules(limits),
       documentRules(limits),
-      admission(schema, new CompiledDocuments(schema, compileAfter)),
+      admission(schema, compileAfter, turns, gate),
       results,
     ],
   });
   return {
     async handle(request, context) {
       if (request.method === 'GET') refuseBadJson(request.search);
-      const call = newCall(context);
-      await yoga.fetch(toFetchRequest(yoga.fetchAPI.Request, request), { call }, NOTHING_MORE);
-      if (call.result === null) throw new TypeError('Yoga answered on its own');
-      tellRefusedRequest(schema, call);
-      await chargeUncharged(call);
-      return answerOf(call, context.limits.settle(pointsUsed(call, call.result)), request.accept, onBug);
+      const call = newCall(context, request);
+      context.answer.begin();
+      try {
+        await yoga.fetch(toFetchRequest(yoga.fetchAPI.Request, request), { call }, NOTHING_MORE);
+        if (call.result === null) throw new TypeError('Yoga answered on its own');
+        tellRefusedRequest(schema, call);
+        await chargeUncharged(call);
+        const written = await bounded(call, onBug);
+        return answerOf(call, written, context.limits.settle(pointsUsed(call, call.result)), request.accept);
+      } finally {
+        if (call.place !== null) gate.leave(call.place);
+      }
     },
   };
 }
@@ -118,10 +124,34 @@ async function chargeUncharged(call: Call): Promise<void> {
   }
 }
 
-/** What never ran costs nothing. Where an error took the data away, what did run has cost all that it may have used. */
-function pointsUsed({ cost, context }: Call, result: ExecutionResult): number {
+/** The result as JSON. Where that is too large, or there is no room for it, the refusal takes its place. */
+async function bounded(call: Call, onBug: OnBug): Promise<WrittenResult> {
+  const { answer } = call.context;
+  if (call.isReserved) return told(call, onBug);
+  const written = await writeResult(call, onBug, answer.leftBytes);
+  const refusal = answer.finish(written.bytes);
+  if (refusal === null) return written;
+  call.isStopped = true;
+  call.result = stoppedResult(refusal);
+  return told(call, onBug);
+}
+
+/** What is told whatever its size. */
+async function told(call: Call, onBug: OnBug): Promise<WrittenResult> {
+  const written = await writeResult(call, onBug, Number.POSITIVE_INFINITY);
+  call.context.answer.finishAnyhow(written.bytes);
+  return written;
+}
+
+/**
+ * What never ran costs nothing; what was stopped because its answer became too large has cost all that it asked for.
+ * Where an error took the data away, what did run has cost all that it may have used.
+ */
+function pointsUsed({ cost, context, isStopped }: Call, result: ExecutionResult): number {
+  if (cost !== null && (isStopped || context.answer.refusal !== null)) return cost.requested;
   if (cost === null || result.data === undefined) return 0;
-  return cost.actual(result.data, result.data === null ? refusedRoots(result, context.requestId) : NONE);
+  const refused = result.data === null ? refusedRoots(result, context.requestId) : NONE;
+  return cost.actual(result.data, refused, context.reads.countedRows);
 }
 
 const NONE: ReadonlySet<string> = new Set();

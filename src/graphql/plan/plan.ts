@@ -75,6 +75,7 @@ export class ObjectPlan {
   readonly #selected: readonly Selected[];
   #fields: readonly FieldPlan[] | null = null;
   #empty: (() => Record<string, unknown>) | null = null;
+  #frameBytes = 0;
 
   constructor(selecting: Selecting, type: GraphQLObjectType, selected: readonly Selected[], isNonNull: boolean) {
     this.#selecting = selecting;
@@ -86,6 +87,12 @@ export class ObjectPlan {
   get fields(): readonly FieldPlan[] {
     this.#fields ??= this.#build();
     return this.#fields;
+  }
+
+  /** What each object takes in an answer beside its values, at the least: keys, colons, commas and a brace. */
+  get frameBytes(): number {
+    this.#frameBytes ||= this.fields.reduce((bytes, { key }) => bytes + key.length + '"":,'.length, '{'.length);
+    return this.#frameBytes;
   }
 
   /** An answer without any field yet. A plain object, which is the quickest, unless `__proto__` is to be a key of it. */

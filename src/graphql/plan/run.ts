@@ -14,6 +14,9 @@ import {
   locatedError,
   responsePathAsArray,
 } from 'graphql';
+import { AnswerSize } from '../../domain/answer-size.ts';
+import { jsonBytes } from '../../domain/json-size.ts';
+import type { Slices } from '../../domain/turns.ts';
 import type { AbstractPlan, FieldPlan, ObjectPlan, OperationPlan, ValuePlan } from './plan.ts';
 
 export interface RunArgs {
@@ -21,9 +24,14 @@ export interface RunArgs {
   readonly context: unknown;
   /** Coerced. */
   readonly variables: { readonly [name: string]: unknown };
+  /** Counts what the answer takes while it is made. Once it is too much, nothing more is. Absent: one of its own. */
+  readonly size?: AnswerSize | undefined;
+  /** Long lists are completed in them. Absent or null: all in one go. */
+  readonly slices?: Slices | null;
 }
 
 interface Run extends RunArgs {
+  readonly size: AnswerSize;
   readonly plan: OperationPlan;
   readonly errors: GraphQLError[];
 }
@@ -32,7 +40,7 @@ type Path = GraphQLResolveInfo['path'];
 type Answer = Record<string, unknown>;
 
 export function runPlan(plan: OperationPlan, args: RunArgs): ExecutionResult | Promise<ExecutionResult> {
-  const run: Run = { ...args, plan, errors: [] };
+  const run: Run = { ...args, size: args.size ?? new AnswerSize(), plan, errors: [] };
   try {
     const data = runFields(run, plan.root, args.rootValue, undefined);
     if (!isPromise(data)) return resultOf(run, data);
@@ -45,8 +53,14 @@ export function runPlan(plan: OperationPlan, args: RunArgs): ExecutionResult | P
   }
 }
 
-function resultOf({ errors }: Run, data: Answer | null): ExecutionResult {
+function resultOf({ errors, size }: Run, data: Answer | null): ExecutionResult {
+  if (size.refusal !== null) return stoppedResult(size.refusal);
   return errors.length === 0 ? { data } : { errors, data };
+}
+
+/** Of an operation whose answer became too large: nothing of it is shown. */
+export function stoppedResult(refusal: Error): ExecutionResult {
+  return { errors: [new GraphQLError(refusal.message, { originalError: refusal })] };
 }
 
 /** The error went all the way up through fields that may not be null. */
@@ -56,6 +70,7 @@ function failedResult(run: Run, error: unknown): ExecutionResult {
 }
 
 function runFields(run: Run, plan: ObjectPlan, source: unknown, path: Path | undefined): Answer | PromiseLike<Answer> {
+  run.size.grow(plan.frameBytes);
   const answer = plan.empty();
   let pending: PromiseLike<void>[] | null = null;
   try {
@@ -131,10 +146,26 @@ function pathOf({ key, parentType }: FieldPlan, prev: Path | undefined): Path {
 
 /** Null where the error may stand beside it; else it goes on upwards. */
 function fail(run: Run, field: FieldPlan, { isNonNull }: ValuePlan, path: Path, thrown: unknown): null {
+  // Nobody will see it, and there may be as many as there are values.
+  if (run.size.refusal !== null) {
+    if (isNonNull) throw run.size.refusal;
+    return null;
+  }
   const error = locatedError(thrown, field.nodes as never, responsePathAsArray(path));
+  run.size.grow(errorBytes(error));
   if (isNonNull) throw error;
   run.errors.push(error);
   return null;
+}
+
+/** What an error takes beside its message and path, at the least: its code, status, request id and place. */
+const ERROR_BYTES_MIN = 150;
+
+function errorBytes({ message, path = [] }: GraphQLError): number {
+  return path.reduce<number>(
+    (bytes, step) => bytes + (typeof step === 'string' ? step.length + 3 : 2),
+    ERROR_BYTES_MIN + message.length,
+  );
 }
 
 // ——— values ———
@@ -142,13 +173,19 @@ function fail(run: Run, field: FieldPlan, { isNonNull }: ValuePlan, path: Path, 
 /** `path`: of the value; undefined for a leaf. */
 function complete(run: Run, field: FieldPlan, plan: ValuePlan, value: unknown, path: Path | undefined): unknown {
   if (value === null || value === undefined) {
-    if (!plan.isNonNull) return null;
+    if (!plan.isNonNull) {
+      run.size.grow('null'.length);
+      return null;
+    }
     throw new Error(`Cannot return null for non-nullable field ${field.parentType.name}.${field.name}.`);
   }
   if (value instanceof Error) throw value;
   switch (plan.kind) {
-    case 'leaf':
-      return serialized(plan.type, value);
+    case 'leaf': {
+      const written = serialized(plan.type, value);
+      run.size.grow(jsonBytes(written, run.size.isExact));
+      return written;
+    }
     case 'list':
       return completeList(run, field, plan.item, value, path as Path);
     case 'object':
@@ -181,19 +218,81 @@ function completeList(
     const name = `${field.parentType.name}.${field.name}`;
     throw new GraphQLError(`Expected Iterable, but did not find one for field "${name}".`);
   }
-  const items: unknown[] = [];
-  let arePromises = false;
+  run.size.grow('[]'.length);
+  const list: List = { run, field, plan, path, items: [], arePromises: false };
+  const values = (value as Iterable<unknown>)[Symbol.iterator]();
+  const isLong = Array.isArray(value) && value.length > LONG_LIST_ITEMS;
+  if (run.slices != null && isLong) return completeLong(list, values, run.slices);
   try {
-    for (const item of value as Iterable<unknown>) {
-      const completed = completeItem(run, field, plan, item, { prev: path, key: items.length, typename: undefined });
-      arePromises ||= isPromise(completed);
-      items.push(completed);
-    }
+    for (let next = values.next(); next.done !== true; next = values.next()) addItem(list, next.value);
   } catch (error) {
-    if (!arePromises) throw error;
-    return failAfter(items, error);
+    if (!list.arePromises) throw error;
+    return failAfter(list.items, error);
   }
+  return itemsOf(list);
+}
+
+/** Shorter ones take less than a slice, however many fields there are of an item. */
+const LONG_LIST_ITEMS = 16;
+/** After so many the clock is looked at. */
+const LOOK_EVERY_ITEMS = 8;
+
+interface List {
+  readonly run: Run;
+  readonly field: FieldPlan;
+  readonly plan: ValuePlan;
+  readonly path: Path;
+  readonly items: unknown[];
+  arePromises: boolean;
+}
+
+function addItem(list: List, item: unknown): void {
+  const { run, field, plan, path, items } = list;
+  if (items.length > 0) run.size.grow(','.length);
+  const completed = completeItem(run, field, plan, item, { prev: path, key: items.length, typename: undefined });
+  list.arePromises ||= isPromise(completed);
+  items.push(completed);
+}
+
+function itemsOf({ items, arePromises }: List): unknown[] | Promise<unknown[]> {
   return arePromises ? Promise.all(items) : items;
+}
+
+/** Where it may begin at once and its time suffices, at once. */
+function completeLong(list: List, values: Iterator<unknown>, slices: Slices): unknown[] | Promise<unknown[]> {
+  const wait = slices.begin();
+  if (wait !== null) return inSlices(list, values, slices, wait);
+  try {
+    if (fillSlice(list, values, slices)) return itemsOf(list);
+  } catch (error) {
+    if (!list.arePromises) throw error;
+    return failAfter(list.items, error);
+  }
+  return inSlices(list, values, slices, slices.next());
+}
+
+async function inSlices(
+  list: List,
+  values: Iterator<unknown>,
+  slices: Slices,
+  first: Promise<void>,
+): Promise<unknown[]> {
+  try {
+    await first;
+    while (!fillSlice(list, values, slices)) await slices.next();
+  } catch (error) {
+    return failAfter(list.items, error);
+  }
+  return itemsOf(list);
+}
+
+/** Whether the list is whole. */
+function fillSlice(list: List, values: Iterator<unknown>, slices: Slices): boolean {
+  for (let next = values.next(); next.done !== true; next = values.next()) {
+    addItem(list, next.value);
+    if (list.items.length % LOOK_EVERY_ITEMS === 0 && slices.isOver) return false;
+  }
+  return true;
 }
 
 /** Fails, once all that is under way has come to its end: a promise that nobody hears of would be a bug of its own. */

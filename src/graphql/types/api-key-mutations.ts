@@ -13,7 +13,7 @@ import { badInput } from '../../domain/errors.ts';
 import { toId, uuidOf } from '../../domain/id.ts';
 import type { Outcome, UserError } from '../../domain/user-error.ts';
 import { builder, type ObjectFields } from '../builder.ts';
-import { AUTHENTICATED, cost, declare, rateLimit, requiresScopes, WRITE_POINTS } from '../directives.ts';
+import { cost, declare, rateLimit, requiresScopes, WRITE_POINTS } from '../directives.ts';
 import { ApiKeyRef } from './api-key.ts';
 import { KeyEnvironmentEnum, ScopeEnum } from './enums.ts';
 import { userErrorsField } from './user-error.ts';
@@ -35,13 +35,14 @@ function tokenPayloadOf(outcome: Outcome<{ readonly apiKey: KeyRow; readonly tok
   return { apiKey, token, userErrors: token === null ? [TOKEN_ALREADY_SHOWN] : [] };
 }
 
-/** `apiKey` of a payload: who may change a key may see what became of it. */
+/** `apiKey` of a payload: it takes the scope of its type, as the query `apiKey` does (see ../payload-scopes.ts). */
 export function keyField<Payload extends KeyPayload>(t: ObjectFields<Payload>) {
-  return t.field({ type: ApiKeyRef, nullable: true, extensions: AUTHENTICATED, resolve: ({ apiKey }) => apiKey });
+  const description = 'The key as it is now. It needs `keys:read`; the change itself does not.';
+  return t.field({ type: ApiKeyRef, nullable: true, description, resolve: ({ apiKey }) => apiKey });
 }
 
 /** The payload of a mutation of one key. */
-export function keyPayload(name: string, description: string) {
+function keyPayload(name: string, description: string) {
   return builder.objectRef<KeyPayload>(name).implement({
     description,
     fields: (t) => ({ apiKey: keyField(t), userErrors: userErrorsField(t) }),
@@ -190,7 +191,8 @@ builder.mutationField('endApiKeyOverlap', (t) =>
   t.field({
     type: keyPayload('EndApiKeyOverlapPayload', 'The key as it is now.'),
     description:
-      'Ends the token that lives on from a rotation, at once and everywhere. Without one it changes nothing.',
+      'Ends the token that lives on from a rotation, at once and everywhere; not that of a key that may do more than the ' +
+      'caller. Without one it changes nothing.',
     extensions: WRITE,
     args: { input: t.arg({ type: EndApiKeyOverlapInput, required: true }) },
     async resolve(_root, { input }, { loaders, services }) {
@@ -224,7 +226,8 @@ const DeleteApiKeyPayload = builder.objectRef<DeletePayload>('DeleteApiKeyPayloa
 builder.mutationField('deleteApiKey', (t) =>
   t.field({
     type: DeleteApiKeyPayload,
-    description: 'Removes a revoked or expired key for good. Its audit events and its usage stay.',
+    description:
+      'Removes a revoked or expired key for good; no key that may do more than the caller. Its audit events and usage stay.',
     extensions: WRITE,
     args: { input: t.arg({ type: DeleteApiKeyInput, required: true }) },
     async resolve(_root, { input }, { services }) {

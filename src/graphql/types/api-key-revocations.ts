@@ -1,12 +1,13 @@
 /** The ways to end keys: one, several, the caller's own. */
-import type { KeyRow } from '../../database/tables.ts';
 import { KEYS_A_CALL_MAX, LAST_USED_LAG_MAX_SECONDS, NO_SUCH_KEY } from '../../domain/api-key.ts';
 import { uuidOf } from '../../domain/id.ts';
-import { refused, type UserError } from '../../domain/user-error.ts';
+import type { UserError } from '../../domain/user-error.ts';
+import type { FoundKey } from '../../services/caller-services.ts';
 import { builder } from '../builder.ts';
 import type { Context } from '../context.ts';
-import { AUTHENTICATED, cost, declare, listSize, WRITE_POINTS } from '../directives.ts';
-import { KEY_ID, type KeyPayload, keyField, keyPayload, payloadOf, REASON, WRITE } from './api-key-mutations.ts';
+import { AUTHENTICATED, CALLERS_OWN, cost, declare, listSize, requiresScopes, WRITE_POINTS } from '../directives.ts';
+import { ApiKeyRef } from './api-key.ts';
+import { KEY_ID, type KeyPayload, keyField, payloadOf, REASON, WRITE } from './api-key-mutations.ts';
 import { ApiKeyFilter, keyFilter } from './api-keys.ts';
 import { userErrorsField } from './user-error.ts';
 
@@ -38,7 +39,8 @@ builder.mutationField('revokeApiKey', (t) =>
   t.field({
     type: RevokeApiKeyPayload,
     description:
-      'Ends a key for good. When this answers, its token is refused everywhere. Revoking a revoked key changes nothing.',
+      'Ends a key for good; no key that may do more than the caller. When this answers, its token is refused everywhere. ' +
+      'Revoking a revoked key changes nothing.',
     extensions: WRITE,
     args: { input: t.arg({ type: RevokeApiKeyInput, required: true }) },
     async resolve(_root, { input: { id, reason, includeCreated } }, { services }) {
@@ -55,9 +57,23 @@ const RevokeCurrentApiKeyInput = builder.inputType('RevokeCurrentApiKeyInput', {
   fields: (t) => ({ reason: t.string({ description: REASON }) }),
 });
 
+const RevokeCurrentApiKeyPayload = builder.objectRef<KeyPayload>('RevokeCurrentApiKeyPayload').implement({
+  description: "The caller's key, which has ended.",
+  fields: (t) => ({
+    apiKey: t.field({
+      type: ApiKeyRef,
+      nullable: true,
+      description: 'It needs no scope: `me` shows every caller its own key.',
+      extensions: CALLERS_OWN,
+      resolve: ({ apiKey }) => apiKey,
+    }),
+    userErrors: userErrorsField(t),
+  }),
+});
+
 builder.mutationField('revokeCurrentApiKey', (t) =>
   t.field({
-    type: keyPayload('RevokeCurrentApiKeyPayload', "The caller's key, which has ended."),
+    type: RevokeCurrentApiKeyPayload,
     description: 'Ends the key whose token is sent, for good: for whoever is done with it, or has lost it.',
     extensions: declare(AUTHENTICATED, cost(WRITE_POINTS)),
     args: { input: t.arg({ type: RevokeCurrentApiKeyInput }) },
@@ -72,9 +88,10 @@ const RevokeApiKeysInput = builder.inputType('RevokeApiKeysInput', {
     ids: t.idList({ description: `At most ${KEYS_A_CALL_MAX}: ${KEY_ID}.` }),
     filter: t.field({
       type: ApiKeyFilter,
+      extensions: requiresScopes('keys:read'),
       description:
         `Those of the keys that are not revoked that it finds, the oldest ${KEYS_A_CALL_MAX} of them, but never the ` +
-        "caller's own. At least one of its fields must be given; `unusedSince` must lie " +
+        "caller's own, and none that may do more than the caller. At least one of its fields must be given; `unusedSince` must lie " +
         `${LAST_USED_LAG_MAX_SECONDS} seconds back, since uses are written that much later at the most.`,
     }),
     reason: t.string({ description: REASON }),
@@ -116,7 +133,8 @@ const RevokeApiKeysPayload = builder.objectRef<RevokePayload>('RevokeApiKeysPayl
 builder.mutationField('revokeApiKeys', (t) =>
   t.field({
     type: RevokeApiKeysPayload,
-    description: 'Ends several keys for good, at once. When this answers, their tokens are refused everywhere.',
+    description:
+      'Ends several keys for good, at once; none that may do more than the caller. When this answers, their tokens are refused everywhere.',
     extensions: WRITE,
     args: { input: t.arg({ type: RevokeApiKeysInput, required: true }) },
     resolve: (_root, { input }, context) => revokeSeveral(input, context),
@@ -140,10 +158,11 @@ async function revokeSeveral(input: SeveralInput, { services }: Context): Promis
     uuids === null ? { filter: keyFilter(filter) } : { keyIds: [...new Set(uuids)].filter((uuid) => uuid !== null) };
   const outcome = await services.revokeApiKeys(which, { reason: reason ?? null, includeCreated });
   if (!outcome.ok) return wrong(outcome.errors);
-  const rows = new Map<string | null, KeyRow | null>(outcome.keys.map(({ id, apiKey }) => [id, apiKey]));
-  const results = (uuids ?? [...rows.keys()]).map((uuid, index): KeyPayload => {
-    const apiKey = rows.get(uuid) ?? null;
-    return { apiKey, userErrors: apiKey === null ? noSuchKey(index) : [] };
+  const found = new Map<string | null, FoundKey>(outcome.keys.map((key) => [key.id, key]));
+  const results = (uuids ?? [...found.keys()]).map((uuid, index): KeyPayload => {
+    const { apiKey = null, error = null } = found.get(uuid) ?? {};
+    if (apiKey !== null) return { apiKey, userErrors: [] };
+    return { apiKey: null, userErrors: atIndex(error === null ? NO_SUCH_KEY.errors : [error], index) };
   });
   return { results, revokedCount: outcome.revokedCount, hasMore: outcome.hasMore, userErrors: [] };
 }
@@ -162,7 +181,6 @@ function faultOf({ ids, filter }: SeveralInput): UserError | null {
   return { code: 'BLANK', message, field: ['input', 'filter'] };
 }
 
-function noSuchKey(index: number): readonly UserError[] {
-  const { errors } = NO_SUCH_KEY;
-  return refused(errors.map((error) => ({ ...error, field: ['input', 'ids', String(index)] }))).errors;
+function atIndex(errors: readonly UserError[], index: number): readonly UserError[] {
+  return errors.map((error) => ({ ...error, field: ['input', 'ids', String(index)] }));
 }

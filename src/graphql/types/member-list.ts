@@ -17,7 +17,7 @@ import { MemberRoleEnum, MemberStatusEnum, OrderDirectionEnum } from './enums.ts
 import { atMost, FILTER_VALUES_MAX } from './filter.ts';
 
 const CUSTOM_FILTERS_MAX = 10;
-/** Below this there is no trigram in a text, and it is looked for at the beginning alone, where sorted indexes help. */
+/** What the index knows of the inside of a text is three characters in a row. A shorter text is looked for at the beginning alone. */
 const CONTAINED_MIN_CHARACTERS = 3;
 
 const TimeRange = builder.inputType('TimeRange', {
@@ -127,16 +127,34 @@ function isFindable(text: string): boolean {
 
 type Conditions = readonly KeysetCondition[];
 
+/** As the migration `member_terms` has them: any of these values, the kind in front. */
+function anyTerm(prefix: '' | 'role\n' | 'status\n', values: readonly string[]): NonNullable<KeysetCondition['terms']> {
+  const sql = 'public.member_value_terms($1::uuid, $?::text[])';
+  return { match: '&&', sql, value: values.map((value) => `${prefix}${value}`) };
+}
+
 function conditionsOf(filter: FilterInput): Conditions {
   const { role, status, tags, externalId, email } = filter;
   return [
-    ...anyOf('role', role, (values) => ({ sql: 'role = ANY($?::member_role[])', value: values })),
-    ...anyOf('status', status, (values) => ({ sql: 'status = ANY($?::member_status[])', value: values })),
-    ...anyOf('tags', tags?.filter(isFindable), (values) => ({ sql: 'tags && $?::text[]', value: values })),
+    ...anyOf('role', role, (values) => ({
+      sql: 'role = ANY($?::member_role[])',
+      value: values,
+      terms: anyTerm('role\n', values),
+    })),
+    ...anyOf('status', status, (values) => ({
+      sql: 'status = ANY($?::member_status[])',
+      value: values,
+      terms: anyTerm('status\n', values),
+    })),
+    ...anyOf('tags', tags?.filter(isFindable), (values) => ({
+      sql: 'tags && $?::text[]',
+      value: values,
+      terms: anyTerm('', values),
+    })),
     ...anyOf('externalId', externalId?.filter(isFindable), (values) => ({
       sql: 'external_id = ANY($?::text[])',
       value: values,
-      matchesFew: true,
+      lookup: { column: 'external_id', type: 'text' },
     })),
     ...anyOf(
       'email',
@@ -144,11 +162,11 @@ function conditionsOf(filter: FilterInput): Conditions {
       (values) => ({
         sql: 'email_folded = ANY($?::text[])',
         value: values,
-        matchesFew: true,
+        lookup: { column: 'email_folded', type: 'text' },
       }),
     ),
-    ...containing('nameContains', 'name_folded', filter.nameContains, NAME_MAX_CHARACTERS),
-    ...containing('emailContains', 'email_folded', filter.emailContains, EMAIL_MAX_CHARACTERS),
+    ...containing('nameContains', 'name', filter.nameContains, NAME_MAX_CHARACTERS),
+    ...containing('emailContains', 'email', filter.emailContains, EMAIL_MAX_CHARACTERS),
     ...customFields(filter.customFields),
     ...between('createdAt', 'created_at', filter.createdAt),
     ...between('updatedAt', 'updated_at', filter.updatedAt),
@@ -168,16 +186,23 @@ function anyOf(
   return [condition([...new Set(values)].sort())];
 }
 
-function containing(field: string, column: string, typed: string | null | undefined, max: number): Conditions {
+function containing(
+  field: string,
+  column: 'name' | 'email',
+  typed: string | null | undefined,
+  max: number,
+): Conditions {
   if (typed === null || typed === undefined) return [];
   const length = characters(typed);
   if (length < 1 || length > max) {
     throw badInput(`\`filter.${field}\` must have 1 to ${max} characters, not ${length}`, `filter.${field}`);
   }
   if (!isFindable(typed)) throw badInput(`\`filter.${field}\` must not hold control characters`, `filter.${field}`);
-  const text = fold(typed).replaceAll(/[\\%_]/g, String.raw`\$&`);
-  const pattern = characters(fold(typed)) < CONTAINED_MIN_CHARACTERS ? `${text}%` : `%${text}%`;
-  return [{ sql: `${column} LIKE $?::text`, value: pattern }];
+  const folded = fold(typed);
+  const text = folded.replaceAll(/[\\%_]/g, String.raw`\$&`);
+  const pattern = characters(folded) < CONTAINED_MIN_CHARACTERS ? `${text}%` : `%${text}%`;
+  const sql = `public.member_text_terms($1::uuid, '${column}', $?::text)`;
+  return [{ sql: `${column}_folded LIKE $?::text`, value: pattern, terms: { match: '@>', sql, value: folded } }];
 }
 
 function customFields(filters: FilterInput['customFields']): Conditions {
@@ -189,7 +214,9 @@ function customFields(filters: FilterInput['customFields']): Conditions {
     }
     const value = JSON.stringify(scalarOf(equals, `${field}.equals`));
     // Containment is what the index knows. Of a scalar it is equality.
-    return [{ sql: 'custom_fields @> $?::jsonb', value: `{${JSON.stringify(name)}:${value}}` }];
+    const fields = `{${JSON.stringify(name)}:${value}}`;
+    const sql = 'public.member_field_terms($1::uuid, $?::jsonb)';
+    return [{ sql: 'custom_fields @> $?::jsonb', value: fields, terms: { match: '@>', sql, value: fields } }];
   });
 }
 

@@ -5,6 +5,7 @@ import type { TypedMember, UpsertedMember } from '../../services/caller-services
 import { builder } from '../builder.ts';
 import type { Context } from '../context.ts';
 import { cost, declare, listSize, requiresScopes, WRITE_POINTS } from '../directives.ts';
+import { shownErrorsOfItem } from '../text-bounds.ts';
 import { MemberRoleEnum, MemberStatusEnum } from './enums.ts';
 import { MemberRef } from './member.ts';
 import { USER_ERRORS_SIZE, UserErrorRef, userErrorsField } from './user-error.ts';
@@ -95,7 +96,7 @@ const UpsertMemberResult = builder.objectRef<UpsertedMember>('UpsertMemberResult
       type: [UserErrorRef],
       extensions: USER_ERRORS_SIZE,
       description: 'Why it was rejected.',
-      resolve: (result) => ('errors' in result ? [...result.errors] : []),
+      resolve: (result) => ('errors' in result ? shownErrorsOfItem(result.errors) : []),
     }),
   }),
 });

@@ -1,9 +1,11 @@
 import { badInput } from '../../domain/errors.ts';
 import { uuidOf } from '../../domain/id.ts';
+import { RawJson } from '../../domain/json-size.ts';
 import { builder } from '../builder.ts';
 import { connect } from '../connection.ts';
 import { cost, declare, requiresScopes } from '../directives.ts';
 import { fieldsBelow } from '../selection.ts';
+import { CUSTOM_FIELDS_TEXT_MAX_BYTES } from '../text-bounds.ts';
 import { MemberRoleEnum, MemberStatusEnum } from './enums.ts';
 import { addressToFind, MemberFilter, MemberOrder, memberList } from './member-list.ts';
 import { callersNetwork, NetworkRef } from './network.ts';
@@ -11,8 +13,10 @@ import { connectionType, PAGE_SIZE, pageArgs } from './page.ts';
 
 /** Points: a page of 250 members is 64. */
 const MEMBER_POINTS = 0.25;
-/** Of counting rows one by one, however many there are. */
-const COUNT_POINTS = 10;
+/** Of a total that is at hand. */
+const TOTAL_POINTS = 1;
+/** How many members are counted for a point where there is a filter: see docs/limits.md for what that is measured by. */
+const ROWS_PER_POINT = 2_000;
 
 export const MemberRef = builder.prismaNode('Member', {
   id: { field: 'id' },
@@ -33,8 +37,9 @@ export const MemberRef = builder.prismaNode('Member', {
     avatarUrl: t.exposeString('avatarUrl', { nullable: true }),
     location: t.exposeString('location', { nullable: true }),
     tags: t.exposeStringList('tags'),
-    customFields: t.expose('customFields', {
+    customFields: t.field({
       type: 'JSON',
+      resolve: ({ customFields }) => shownCustomFields(customFields),
       description: "The network's own fields, by their names. `{}` where there is none.",
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When they joined.' }),
@@ -48,13 +53,24 @@ export const MemberRef = builder.prismaNode('Member', {
   }),
 });
 
+/** As lists read them they are text. Text that is longer than they may be is of numbers such as 1e-300, written out. */
+function shownCustomFields(customFields: unknown): unknown {
+  if (typeof customFields !== 'string') return customFields;
+  const isUsual =
+    customFields.length * 3 <= CUSTOM_FIELDS_TEXT_MAX_BYTES ||
+    Buffer.byteLength(customFields) <= CUSTOM_FIELDS_TEXT_MAX_BYTES;
+  return isUsual ? new RawJson(customFields) : JSON.parse(customFields);
+}
+
 const MemberConnection = connectionType('Member', MemberRef);
 
 builder.objectField(MemberConnection, 'totalCount', (t) =>
   t.int({
     description:
-      'How many members satisfy the filter, on all pages together: counted one by one, each time it is asked.',
-    extensions: cost(COUNT_POINTS),
+      'How many members satisfy the filter, on all pages together. Without a filter it is at hand, as of the latest ' +
+      'change. With one, members are counted each time, a part of the network after the other: those that are not ' +
+      'changed meanwhile are counted exactly.',
+    extensions: cost(TOTAL_POINTS, { rowsPerPoint: ROWS_PER_POINT, filteredBy: 'filter' }),
     resolve: (connection) => connection.count(),
   }),
 );
@@ -93,7 +109,7 @@ builder.queryField('member', (t) =>
       if (byId === (typeof email === 'string')) throw badInput('Give either `id` or `email`', 'id');
       if (!byId) {
         const emailFolded = addressToFind(String(email));
-        return emailFolded === null ? null : reads.prisma.member.findFirst({ where: { emailFolded } });
+        return emailFolded === null ? null : reads.memberByEmail(emailFolded);
       }
       const uuid = uuidOf('Member', id);
       return uuid === null ? null : loaders.member.load(uuid);

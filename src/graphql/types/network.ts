@@ -32,7 +32,7 @@ function monthOf({ monthlyQuota, monthlyQuotaEnforced }: Network, { principal, l
   const remaining = limits.decision?.limits.find(({ name }) => name === 'month')?.remaining ?? monthlyQuota;
   // What is left is known to the request, what was used past the quota to the database alone.
   const used = Math.max(principal.monthly.used, monthlyQuota - remaining);
-  return { limit: monthlyQuota, used, enforced: monthlyQuotaEnforced, resetAt: monthAt(new Date()).end };
+  return { limit: monthlyQuota, used, enforced: monthlyQuotaEnforced, resetAt: monthAt(new Date(limits.wallMs())).end };
 }
 
 export const NetworkRef = builder.prismaNode('Network', {

@@ -1,5 +1,6 @@
 import type { LimitState } from '../../domain/limit.ts';
 import { builder } from '../builder.ts';
+import type { Context } from '../context.ts';
 import { cost, limitedFields, listSize } from '../directives.ts';
 
 const LimitScopeEnum = builder.enumType('RateLimitScope', {
@@ -35,7 +36,7 @@ export const RateLimitRef = builder.objectRef<RateLimits>('RateLimit').implement
   fields: (t) => ({
     limit: t.int({ description: 'Requests of this key in any 60 seconds.', resolve: ([requests]) => requests.max }),
     remaining: t.int({ resolve: ([requests]) => requests.remaining }),
-    resetAt: t.field({ type: 'DateTime', resolve: ([requests]) => resetAt(requests) }),
+    resetAt: t.field({ type: 'DateTime', resolve: ([requests], args, context) => resetAt(requests, args, context) }),
     windows: t.field({
       type: [RateLimitWindowRef],
       description: 'Every limit, also those of fields that this request does not use.',
@@ -45,6 +46,6 @@ export const RateLimitRef = builder.objectRef<RateLimits>('RateLimit').implement
   }),
 });
 
-function resetAt({ resetMs }: LimitState): Date {
-  return new Date(Date.now() + resetMs);
+function resetAt({ resetMs }: LimitState, _args: object, { limits }: Context): Date {
+  return new Date(limits.wallMs() + resetMs);
 }

@@ -91,7 +91,7 @@ const usageArgs = builder.args((t) => ({
 type UsageArgs = Parameters<typeof usageRange>[0];
 
 async function usageOf(keyId: string | null, args: UsageArgs, context: Context): Promise<Usage> {
-  const range = usageRange(args, new Date(), context.usageRetention);
+  const range = usageRange(args, new Date(context.limits.wallMs()), context.usageRetention);
   if ('message' in range) throw badInput(range.message, range.field);
   const entries = await context.loaders.usage(range, keyId);
   return { ...range, entries, ...entries.reduce(addUsage, NO_USAGE) };

@@ -1,6 +1,7 @@
 import type { UserError } from '../../domain/user-error.ts';
 import { builder, type ObjectFields } from '../builder.ts';
 import { cost, listSize } from '../directives.ts';
+import { shownErrors, shownMessage } from '../text-bounds.ts';
 import { UserErrorCodeEnum } from './enums.ts';
 
 /** The `extensions` of a field that gives them: `userErrorsField` has them. */
@@ -11,7 +12,7 @@ export const UserErrorRef = builder.objectRef<UserError>('UserError').implement(
   extensions: cost(0),
   fields: (t) => ({
     code: t.expose('code', { type: UserErrorCodeEnum, description: 'For programs.' }),
-    message: t.exposeString('message', { description: 'For people: names the bound.' }),
+    message: t.string({ description: 'For people: names the bound.', resolve: ({ message }) => shownMessage(message) }),
     field: t.stringList({
       description: 'The path of the input field, such as `["input", "name"]`.',
       resolve: (error) => [...error.field],
@@ -28,6 +29,6 @@ export function userErrorsField<Payload extends { readonly userErrors: readonly 
     ...options,
     type: [UserErrorRef],
     extensions: USER_ERRORS_SIZE,
-    resolve: ({ userErrors }) => [...userErrors],
+    resolve: ({ userErrors }) => shownErrors(userErrors),
   });
 }

@@ -1,7 +1,7 @@
 import { toId } from '../../domain/id.ts';
 import type { Principal } from '../../domain/verification.ts';
 import { builder } from '../builder.ts';
-import { AUTHENTICATED } from '../directives.ts';
+import { AUTHENTICATED, CALLERS_OWN } from '../directives.ts';
 import { ApiKeyRef } from './api-key.ts';
 import { AdminRoleEnum, PlanEnum, ScopeEnum } from './enums.ts';
 import { RateLimitRef, type RateLimits } from './rate-limit.ts';
@@ -18,7 +18,7 @@ const ViewerRef = builder.objectRef<Principal>('Viewer').implement({
     apiKey: t.field({
       type: ApiKeyRef,
       description: 'The key whose token was sent.',
-      extensions: AUTHENTICATED,
+      extensions: CALLERS_OWN,
       async resolve({ keyId }, _args, { loaders }) {
         const key = await loaders.apiKey.load(keyId);
         if (key === null) throw new Error("the caller's key is gone");
