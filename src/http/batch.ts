@@ -1,5 +1,6 @@
 /** Several operations in one body: a JSON array of GraphQL requests, as Apollo's and other clients send them. */
 import { badInput, GatehouseError } from '../domain/errors.ts';
+import { joined } from '../domain/json-size.ts';
 import type { GraphqlAnswer } from '../graphql/answer.ts';
 import type { Answer } from './exchange.ts';
 
@@ -47,6 +48,6 @@ export function batchAnswer(answers: readonly GraphqlAnswer[]): Answer {
   const wait = Math.max(...waits);
   const common = alike ? first.headers : { 'content-type': first.headers['content-type'] ?? '' };
   const headers = { ...common, ...(wait > 0 ? { 'retry-after': String(wait) } : {}) };
-  const body = `[${answers.map((answer) => answer.body).join(',')}]`;
+  const body = joined([...answers.flatMap((answer, at) => [at === 0 ? '[' : ',', answer.body]), ']']);
   return { status: alike ? first.status : 200, headers, body };
 }

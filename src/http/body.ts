@@ -1,6 +1,8 @@
 /** A request's JSON body, bounded in bytes. */
 import type { IncomingMessage } from 'node:http';
+import type { Room } from '../domain/answer-size.ts';
 import { badInput, GatehouseError } from '../domain/errors.ts';
+import type { Exchange } from './exchange.ts';
 
 const JSON_MEDIA_TYPE = /^application\/json *(;|$)/i;
 const CHARSET = /;\s*charset="?([^";\s]+)/i;
@@ -22,9 +24,16 @@ export function refuseBodyByHeaders({ headers }: IncomingMessage, limitBytes: nu
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
-/** The body's text. Throws once it is over the limit; what is still to come is then left unread. */
-export async function readBody(request: IncomingMessage, limitBytes: number): Promise<string> {
-  const body = await bytesOf(request, limitBytes);
+/**
+ * The body's text. Throws once it is over the limit, or there is no room for it; what is still to come is then left
+ * unread. `held`: where it is counted what has arrived so far.
+ */
+export async function readBody(
+  { request, askForBody, held }: Pick<Exchange, 'request' | 'askForBody'> & { readonly held?: Room },
+  limitBytes: number,
+): Promise<string> {
+  askForBody();
+  const body = await bytesOf(request, limitBytes, held);
   try {
     return UTF8.decode(body);
   } catch {
@@ -34,16 +43,23 @@ export async function readBody(request: IncomingMessage, limitBytes: number): Pr
 }
 
 /** By listeners: an asynchronous iterator over a request takes a third of all that the answer to `me` takes. */
-function bytesOf(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
+function bytesOf(request: IncomingMessage, limitBytes: number, held: Room | undefined): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   let bytes = 0;
   const onData = (chunk: Buffer) => {
     bytes += chunk.length;
     chunks.push(chunk);
-    if (bytes <= limitBytes) return;
+    const refusal = bytes > limitBytes ? tooLarge(limitBytes) : bytes > UNCOUNTED_BYTES ? claim(bytes) : null;
+    if (refusal === null) return;
     request.off('data', onData).pause();
-    reject(tooLarge(limitBytes));
+    reject(refusal);
+  };
+  let claimed = 0;
+  const claim = (all: number) => {
+    const refusal = held?.take(all - claimed) ?? null;
+    claimed = all;
+    return refusal;
   };
   const onGone = () => reject(new GatehouseError('REQUEST_TIMEOUT', 'The client has gone'));
   // Gone while its token was looked up: it would say so to nobody any more.
@@ -57,6 +73,9 @@ function bytesOf(request: IncomingMessage, limitBytes: number): Promise<Buffer> 
   request.once('close', onGone);
   return promise;
 }
+
+/** A body that is no longer takes no more than the request itself does. */
+const UNCOUNTED_BYTES = 4_096;
 
 function tooLarge(limitBytes: number): GatehouseError {
   return new GatehouseError('PAYLOAD_TOO_LARGE', `Payload too large: a body has at most ${limitBytes} bytes`);

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Address } from '../domain/address.ts';
 import type { GatehouseError } from '../domain/errors.ts';
+import type { Holding } from './held-bytes.ts';
 
 export interface Exchange {
   readonly requestId: string;
@@ -9,8 +10,10 @@ export interface Exchange {
   readonly method: string;
   /** The caller's, past trusted proxies; null where the connection had gone. */
   readonly address: Address | null;
-  /** The path, as it was sent, without the query string. */
+  /** The path, as it was sent, without the query string; `*` where the request is about the server as a whole. */
   readonly path: string;
+  /** The host and port that the request is for; '' where it names none. */
+  readonly authority: string;
   /** The query string with its `?`, or ''. */
   readonly search: string;
   /** Fires when the client has gone or the request's time is up. Its reason is a refusal. */
@@ -19,8 +22,12 @@ export interface Exchange {
   readonly headers: Record<string, string>;
   /** What is answered when the time is up, by the handler that knows what was done till then. Null: a plain refusal. */
   late: ((refusal: GatehouseError) => Answer) | null;
+  /** What is held for it, until its connection has taken the answer. */
+  readonly held: Holding;
   /** What the access log will say of it; handlers fill it in as they find out. */
   readonly record: AccessRecord;
+  /** Tells a client that waits for it to send its body. Called when nothing but the body can be a reason to refuse. */
+  readonly askForBody: () => void;
 }
 
 /**

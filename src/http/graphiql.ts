@@ -20,11 +20,14 @@ export function wantsPage({ method, request: { headers } }: Exchange): boolean {
   return method === 'GET' && headers.authorization === undefined && (headers.accept ?? '').includes('text/html');
 }
 
-export async function graphiqlPage({ request: { headers }, record }: Exchange): Promise<Answer> {
+export async function graphiqlPage({ request: { headers }, record, held }: Exchange): Promise<Answer> {
   record.operation = 'GraphiQL';
   page ??= render();
   const { gzipped, headers: own } = await page;
   if (headers['if-none-match'] === own['etag']) return { status: 304, headers: own, body: null };
+  // All answers share it, but a connection that does not take it is one too many.
+  const refusal = held.take(gzipped.length);
+  if (refusal !== null) throw refusal;
   return {
     status: 200,
     headers: { ...own, 'content-type': 'text/html; charset=utf-8', 'content-encoding': 'gzip' },

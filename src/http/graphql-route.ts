@@ -1,6 +1,8 @@
 /** The way of one GraphQL request: who is calling, in which network, within which limits, what is asked, the answer. */
 import type { Verifier } from '../access/verifier.ts';
+import { AnswerSize } from '../domain/answer-size.ts';
 import { GatehouseError } from '../domain/errors.ts';
+import type { Caller } from '../domain/fair-queue.ts';
 import { toId } from '../domain/id.ts';
 import { type Idempotency, idempotencyOf } from '../domain/idempotency.ts';
 import type { Decision } from '../domain/limit.ts';
@@ -8,7 +10,7 @@ import { type Principal, type RefusedKey, refusalOf } from '../domain/verificati
 import { type GraphqlAnswer, refusalAnswer } from '../graphql/answer.ts';
 import type { Context } from '../graphql/context.ts';
 import type { OnBug } from '../graphql/errors.ts';
-import type { CostReport, PointBudget } from '../graphql/request-limits.ts';
+import { type CostReport, costReport, type PointBudget } from '../graphql/request-limits.ts';
 import type { GraphqlServer } from '../graphql/server.ts';
 import { rateLimitHeaders, refusalOfDecision } from '../limits/headers.ts';
 import type { Meter } from '../limits/meter.ts';
@@ -17,6 +19,7 @@ import { batchAnswer, operationsIn } from './batch.ts';
 import { readBody, refuseBodyByHeaders } from './body.ts';
 import type { AccessRecord, Answer, Exchange } from './exchange.ts';
 import { graphiqlPage, wantsPage } from './graphiql.ts';
+import type { HeldLimit } from './held-bytes.ts';
 
 export interface GraphqlRouteParts {
   readonly verifier: Verifier;
@@ -29,12 +32,17 @@ export interface GraphqlRouteParts {
     exchange: Exchange,
     budget: PointBudget,
     idempotency: Idempotency | null,
+    answer: AnswerSize,
   ) => Context;
-  /** Runs the work so that its database statements end when the signal fires. */
-  readonly cancellable: <Result>(signal: AbortSignal, work: () => Promise<Result>) => Promise<Result>;
+  /** Runs the work so that its database statements count as the caller's, and end when the signal fires. */
+  readonly cancellable: <Result>(caller: Caller, signal: AbortSignal, work: () => Promise<Result>) => Promise<Result>;
+  /** Resolves when it is the caller's turn to work for some milliseconds; null where that may be at once. */
+  readonly turn: (caller: Caller) => Promise<void> | null;
   /** Told of each request of a valid token, once it is answered. */
   readonly onCounted: (request: CountedRequest) => void;
   readonly bodyLimitBytes: number;
+  /** Of one answer; a batch is one. */
+  readonly answerMaxBytes: number;
   /** Operations of one body. */
   readonly maxBatch: number;
   /** Points that one request may ask for. */
@@ -73,14 +81,19 @@ async function limited(
   method: 'GET' | 'POST',
 ): Promise<Answer> {
   const already = parts.meter.refusedAlready(principal);
-  if (already !== null) return refusedTo(parts, exchange, principal, refusalOfDecision(already), already);
+  if (already !== null)
+    return refusedTo(parts, exchange, principal, refusalOfDecision(already, parts.meter.wallMs()), already);
+  const full = exchange.held.over();
+  if (full !== null) return refusedForHeld(parts, exchange, principal, full);
   const visit: Visit = { principal, limits: null };
   const isLate = !exchange.request.complete;
   let body: string | null;
   try {
     if (method === 'POST') refuseBodyByHeaders(exchange.request, parts.bodyLimitBytes);
-    await refuseOtherNetworks(parts, principal, networks);
-    body = method === 'POST' ? await readBody(exchange.request, parts.bodyLimitBytes) : null;
+    if (networks.length > 0) {
+      await parts.cancellable(principal, exchange.signal, () => refuseOtherNetworks(parts, principal, networks));
+    }
+    body = method === 'POST' ? await readBody(exchange, parts.bodyLimitBytes) : null;
   } catch (thrown) {
     return refusedAndCharged(parts, exchange, visit, thrown);
   }
@@ -100,7 +113,7 @@ interface Visit {
   limits: Context['limits'] | null;
 }
 
-async function verified(parts: GraphqlRouteParts, { request, record, address }: Exchange): Promise<Principal> {
+async function verified(parts: GraphqlRouteParts, { request, record, address, held }: Exchange): Promise<Principal> {
   const verification = await parts.verifier.verify(request.headers.authorization, address);
   if (verification.status !== 'valid') {
     // Whose it is goes into the log all the same, and nowhere else.
@@ -109,6 +122,7 @@ async function verified(parts: GraphqlRouteParts, { request, record, address }: 
   }
   const { principal } = verification;
   noteKey(record, principal);
+  held.assign({ isKnown: true, network: principal.networkId, key: principal.keyId });
   return principal;
 }
 
@@ -136,22 +150,25 @@ async function work(
   body: string | null,
 ): Promise<Answer> {
   const { search, signal, request } = exchange;
+  // Many requests of one key go on at the same moment where they shared the lookup of its token.
+  const turn = parts.turn(visit.principal);
+  if (turn !== null) await turn;
   const operations = body === null ? null : operationsIn(body, parts.maxBatch);
   const idempotency = idempotencyOf(request.headers['idempotency-key'], body);
   const budget: PointBudget = { points: parts.maxCost };
+  const answer = new AnswerSize(parts.answerMaxBytes, exchange.held);
   const running: { limits: Context['limits'] | null } = { limits: null };
-  const run = (text: string | null, operation: number) => {
+  const run = async (text: string | null, operation: number) => {
     const own = idempotency === null ? null : { ...idempotency, operation };
-    const context = parts.contextFor(visit.principal, exchange, budget, own);
+    const context = parts.contextFor(visit.principal, exchange, budget, own, answer);
     visit.limits = context.limits;
     running.limits = context.limits;
-    const asked = { method, search, accept: request.headers.accept, body: text, signal };
-    return parts.cancellable(signal, async () => {
-      const result = await parts.graphql.handle(asked, context);
-      note(parts, exchange, visit.principal, result);
-      running.limits = null;
-      return result;
-    });
+    const recheck = () => refusalNow(parts, exchange, visit);
+    const asked = { method, search, accept: request.headers.accept, body: text, signal, recheck };
+    const result = await parts.cancellable(visit.principal, signal, () => parts.graphql.handle(asked, context));
+    note(parts, exchange, visit.principal, result);
+    running.limits = null;
+    return result;
   };
   const late = (refusal: GatehouseError, cost: CostReport | null) =>
     refusalAnswer(refusal, exchange.requestId, request.headers.accept, parts.onBug, null, cost);
@@ -176,6 +193,16 @@ async function work(
 }
 
 /** An operation before this one may have ended the token, or taken its time: null where it is still good. */
+async function refusalNow(parts: GraphqlRouteParts, exchange: Exchange, visit: Visit): Promise<GatehouseError | null> {
+  try {
+    visit.principal = await verified(parts, exchange);
+    return null;
+  } catch (thrown) {
+    if (thrown instanceof GatehouseError) return thrown;
+    throw thrown;
+  }
+}
+
 async function refusedAgain(parts: GraphqlRouteParts, exchange: Exchange, visit: Visit): Promise<GraphqlAnswer | null> {
   try {
     visit.principal = await verified(parts, exchange);
@@ -190,7 +217,7 @@ async function refusedAgain(parts: GraphqlRouteParts, exchange: Exchange, visit:
 
 /** What the headers, the access log and the usage say of an answer. */
 function note(
-  { onCounted }: GraphqlRouteParts,
+  { onCounted, meter }: GraphqlRouteParts,
   { record, headers, address }: Exchange,
   { keyId, networkId, digest }: Principal,
   { operationName, code, decision, points }: GraphqlAnswer,
@@ -200,7 +227,7 @@ function note(
   record.points += points;
   const limited = code === 'RATE_LIMITED';
   const error = code !== null && !limited;
-  onCounted({ keyId, networkId, digest, address, atMs: Date.now(), error, limited, cost: points });
+  onCounted({ keyId, networkId, digest, address, atMs: meter.wallMs(), error, limited, cost: points });
   if (decision === null) return;
   record.limit ??= decision.over?.name ?? null;
   Object.assign(headers, rateLimitHeaders(decision));
@@ -221,9 +248,25 @@ function refusedTo(
   decision: Decision,
 ): Answer {
   const { request, requestId } = exchange;
-  const refusal = refusalAnswer(thrown, requestId, request.headers.accept, parts.onBug, decision);
+  const cost = costReport(decision, 0, 0, parts.meter.wallMs());
+  const refusal = refusalAnswer(thrown, requestId, request.headers.accept, parts.onBug, decision, cost);
   note(parts, exchange, principal, refusal);
   return refusal;
+}
+
+/** What waits for the caller must be read first: nothing is read or charged. */
+async function refusedForHeld(
+  parts: GraphqlRouteParts,
+  exchange: Exchange,
+  principal: Principal,
+  limit: HeldLimit,
+): Promise<Answer> {
+  const refusal = exchange.held.refusalOf(limit);
+  const limits = await parts.meter.look(principal);
+  const retryMs = exchange.held.retryAfterSeconds * 1_000;
+  const over = { ...limit, windowSeconds: 0, remaining: 0, resetMs: retryMs };
+  parts.meter.report(limit.name);
+  return refusedTo(parts, exchange, principal, refusal, { granted: false, limits, over, retryMs });
 }
 
 /** Any refusal of a valid token costs one request and no points. */
@@ -237,7 +280,7 @@ async function refusedAndCharged(
   const before = limits?.decision ?? null;
   if (before !== null) return refusedTo(parts, exchange, principal, thrown, before);
   const charged = await parts.meter.charge(principal, 0);
-  return refusedTo(parts, exchange, principal, refusalOfDecision(charged) ?? thrown, charged);
+  return refusedTo(parts, exchange, principal, refusalOfDecision(charged, parts.meter.wallMs()) ?? thrown, charged);
 }
 
 function methodOf({ method }: Exchange): 'GET' | 'POST' {

@@ -7,21 +7,23 @@ export function healthz(): Answer {
 }
 
 export interface Readiness {
-  readonly isDatabaseReachable: () => Promise<boolean>;
+  /** `read-only`: requests that read are served, and those that write are not. */
+  readonly database: () => Promise<'ok' | 'read-only' | 'unreachable'>;
   /** `degraded`: limits are kept by this gateway's share of them, without Redis. */
   readonly limiter: 'ok' | 'degraded';
   readonly stopping: boolean;
 }
 
-/** 503 while the database is out of reach, or once the gateway is stopping. Without Redis it serves on, and says so. */
-export async function readyz({ isDatabaseReachable, limiter, stopping }: Readiness): Promise<Answer> {
-  const reachable = await isDatabaseReachable();
-  const serving = limiter === 'ok' ? 'ready' : 'degraded';
-  const status = stopping ? 'stopping' : reachable ? serving : 'unavailable';
-  return json(status === serving ? 200 : 503, {
-    status,
-    checks: { database: reachable ? 'ok' : 'unreachable', limiter },
-  });
+/**
+ * 503 while the database does not answer requests, or once the gateway is stopping. Without Redis, or while the database
+ * cannot be written, it serves on and says so: a load balancer that took it out would take out every gateway of that
+ * database, and with them what can still be read.
+ */
+export async function readyz({ database: ask, limiter, stopping }: Readiness): Promise<Answer> {
+  const database = await ask();
+  const serving = limiter === 'ok' && database === 'ok' ? 'ready' : 'degraded';
+  const status = stopping ? 'stopping' : database === 'unreachable' ? 'unavailable' : serving;
+  return json(status === serving ? 200 : 503, { status, checks: { database, limiter } });
 }
 
 function json(status: number, body: object): Answer {

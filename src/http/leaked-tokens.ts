@@ -30,17 +30,20 @@ export interface LeakedTokensParts {
   ) => Promise<{ readonly done: Promise<unknown> }>;
   /** For how long the answer waits for that. */
   readonly waitMs: number;
+  /** The database's time, in milliseconds since 1970. */
+  readonly wallClock: () => number;
 }
 
-export async function leakedTokens({ limit, take, waitMs }: LeakedTokensParts, exchange: Exchange): Promise<Answer> {
+export async function leakedTokens(parts: LeakedTokensParts, exchange: Exchange): Promise<Answer> {
+  const { limit, take, waitMs, wallClock } = parts;
   const { method, request, address } = exchange;
   if (method !== 'POST') {
     throw new GatehouseError('METHOD_NOT_ALLOWED', 'Method not allowed: send POST', { headers: { allow: 'POST' } });
   }
   const waitSeconds = limit.admit(address, performance.now());
-  if (waitSeconds !== null) throw tooMany(waitSeconds);
+  if (waitSeconds !== null) throw tooMany(waitSeconds, wallClock());
   refuseBodyByHeaders(request, BODY_LIMIT_BYTES);
-  const { tokens, where } = readReport(await readBody(request, BODY_LIMIT_BYTES));
+  const { tokens, where } = readReport(await readBody(exchange, BODY_LIMIT_BYTES));
   const { done } = await take(exchange, tokens, where);
   await settledWithin(waitMs, done);
   return {
@@ -58,9 +61,9 @@ async function settledWithin(ms: number, work: Promise<unknown>): Promise<void> 
   waiting.abort();
 }
 
-function tooMany(waitSeconds: number): GatehouseError {
+function tooMany(waitSeconds: number, nowMs: number): GatehouseError {
   const message = `Rate limit exceeded: an address may send ${LEAK_REPORTS_A_MINUTE} reports a minute`;
-  const resetAt = new Date(Date.now() + waitSeconds * 1_000).toISOString();
+  const resetAt = new Date(nowMs + waitSeconds * 1_000).toISOString();
   const limit = {
     name: 'leak-reports',
     scope: 'address',

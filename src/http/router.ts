@@ -60,16 +60,16 @@ export class Router {
   async #api(exchange: Exchange, named: string | undefined): Promise<Answer> {
     const { headers } = exchange.request;
     if (exchange.method === 'OPTIONS') return { status: 204, headers: this.#cors.preflight(headers), body: null };
-    const networks = [decode(named), this.#hostNetwork(headers.host)].filter((name) => name !== undefined);
+    const networks = [decode(named), this.#hostNetwork(exchange.authority)].filter((name) => name !== undefined);
     // Before anything can go wrong: a refusal, too, is for the page that asked.
     Object.assign(exchange.headers, this.#cors.headers(headers));
     return this.#routes.graphql(exchange, networks);
   }
 
   /** The network that `{slug}.{base domain}` names. Any other host names none. */
-  #hostNetwork(host: string | undefined): string | undefined {
-    if (this.#baseDomain === undefined || host === undefined) return undefined;
-    const name = host.toLowerCase().replace(/:\d+$/, '').replace(/\.$/, '');
+  #hostNetwork(authority: string): string | undefined {
+    if (this.#baseDomain === undefined) return undefined;
+    const name = authority.toLowerCase().replace(/:\d+$/, '').replace(/\.$/, '');
     const suffix = `.${this.#baseDomain}`;
     return name.endsWith(suffix) ? name.slice(0, -suffix.length) : undefined;
   }

@@ -4,6 +4,7 @@
  */
 import { pino } from 'pino';
 import { redactLine } from '../domain/redaction.ts';
+import { BoundedDestination } from './bounded-destination.ts';
 
 export type Logger = Pick<pino.Logger, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'>;
 
@@ -13,7 +14,9 @@ interface Destination {
   write(line: string): unknown;
 }
 
-export function createLogger(level: string, destination: Destination = process.stderr): Logger {
+const standardError = new BoundedDestination(process.stderr);
+
+export function createLogger(level: string, destination: Destination = standardError): Logger {
   return pino(
     {
       level,

@@ -31,6 +31,11 @@ export class Metrics {
     this.#gauge('gatehouse_limiter_gateways', 'Gateways that share the limits, as far as is known', limiterGateways);
   }
 
+  /** `bytes`: now. */
+  watchHeldBytes(bytes: () => number): void {
+    this.#gauge('gatehouse_held_bytes', 'Bytes of requests under way and of answers that wait to be read', bytes);
+  }
+
   /** `totals`: of this process, by the reason. */
   watchRefusedTokens(totals: () => Readonly<Record<string, number>>): void {
     new Counter({
