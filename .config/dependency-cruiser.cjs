@@ -145,7 +145,7 @@ const HOMES = [
   [
     'redis',
     'redis|@redis/[^/]+',
-    'src/limits/redis-windows\\.ts|test/',
+    'src/limits/redis-connection\\.ts|test/',
     'Redis may be away at any moment. limits/ knows what then; nothing else may depend on it.',
   ],
   ['prometheus', 'prom-client', 'src/observability/', 'Metrics are named in one place. Take Metrics as an argument.'],
@@ -159,12 +159,6 @@ const HOMES = [
   ],
   ['uuid', 'uuid', 'src/domain/id\\.ts', 'Ids are UUIDv7 in one spelling. Use newUuid() and toId().'],
   ['command-line', 'commander|cli-progress', 'src/cli/', 'What a terminal needs stays with the command line.'],
-  [
-    'csv',
-    'csv-parse',
-    'src/services/members/',
-    'CSV has one reader, which knows what files are like. Call importMembers().',
-  ],
   [
     'faker',
     '@faker-js/faker',
@@ -249,7 +243,7 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^test/',
-        pathNot: '^test/(bench/|support/(postgres|statements)\\.ts$|database/member-plans\\.test\\.ts$)',
+        pathNot: '^test/(bench/|support/(postgres|statements)\\.ts$)',
       },
       to: { path: '^node_modules/(pg|pg-pool)(/|$)', dependencyTypesNot: ['type-only'] },
     },

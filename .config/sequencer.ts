@@ -4,7 +4,8 @@
  */
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-const SLOW = /\/test\/(main|cli|browser|promises|readme\.test|database\/embedded|limits\/redis-failure)/;
+const SLOW =
+  /\/test\/(main|cli|browser|promises|readme\.test|database\/(embedded|silent-connections|migrate-silence|member-plans)|limits\/redis-failure)/;
 
 export class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

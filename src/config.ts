@@ -5,6 +5,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { type Block, parseBlock } from './domain/address.ts';
+import { ANSWER_MAX_BYTES_DEFAULT, ANSWER_MAX_BYTES_MAX, ANSWER_MAX_BYTES_MIN } from './domain/answer-size.ts';
 import { AUDIT_RETENTION_DEFAULT_DAYS } from './domain/audit.ts';
 import { SECRET_MIN_CHARACTERS } from './domain/keyring.ts';
 import type { UsageRetention } from './domain/usage.ts';
@@ -54,7 +55,9 @@ export const SETTINGS = {
   LIMITS_GATEWAYS: integer(1, 1_000, 1),
   LIMITS_MODE: z.enum(LIMITS_MODES, `must be one of ${LIMITS_MODES.join(', ')}`).default('enforce'),
   CORS_ORIGINS: z.string().transform(list).pipe(origins()).default([]),
+  CONNECTIONS_MAX: integer(10, 100_000, 2_000),
   BODY_LIMIT_BYTES: integer(1_024, 64 * 1_048_576, 1_048_576),
+  ANSWER_MAX_BYTES: integer(ANSWER_MAX_BYTES_MIN, ANSWER_MAX_BYTES_MAX, ANSWER_MAX_BYTES_DEFAULT),
   REQUEST_TIMEOUT_MS: integer(100, HOUR_MS, 30_000),
   STATEMENT_TIMEOUT_MS: integer(100, HOUR_MS, 10_000),
   SHUTDOWN_TIMEOUT_MS: integer(100, HOUR_MS, 10_000),

@@ -3,8 +3,9 @@
 import { banner } from './banner.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { EmbeddedError } from './database/embedded/errors.ts';
-import { databaseFault } from './database/faults.ts';
+import { type DatabaseFault, databaseFault } from './database/faults.ts';
 import { MigrationError } from './database/migrate/migration-error.ts';
+import { SessionError } from './database/session-client.ts';
 import { redactLine } from './domain/redaction.ts';
 import { type Gateway, startGateway } from './gateway.ts';
 import { ListenError } from './http/listen-error.ts';
@@ -51,15 +52,23 @@ function endOnSignals(config: Config, log: Logger, starting: Promise<Gateway>): 
 /** One clear sentence for what an operator can mend; the whole error for a bug. */
 function explain(error: unknown): string {
   if (error instanceof Error && OWN_ERRORS.some((kind) => error instanceof kind)) return error.message;
-  if (databaseFault(error) !== null) {
-    return 'The database of DATABASE_URL is out of reach: see that it runs and that the address is right.';
-  }
   if (!(error instanceof Error)) return String(error);
-  return refusalByDatabase(error) ?? error.stack ?? error.message;
+  // Whoever is not let in at the start has to mend it; later, the same may pass by itself.
+  const refusal = refusalByDatabase(error);
+  if (refusal !== null) return refusal;
+  const fault = databaseFault(error);
+  return fault === null ? (error.stack ?? error.message) : FAULTS[fault];
 }
 
+const FAULTS: Readonly<Record<DatabaseFault, string>> = {
+  unreachable: 'The database of DATABASE_URL is out of reach: see that it runs and that the address is right.',
+  'read-only': 'The database of DATABASE_URL is read-only, and has to be updated: start again once it can be written.',
+  busy: 'The database of DATABASE_URL cannot do this now (it lacks connections, memory or disk space, or waits for others): start again when it can.',
+  timeout: 'The database of DATABASE_URL took too long: start again.',
+};
+
 /** Their messages are sentences. */
-const OWN_ERRORS = [ConfigError, EmbeddedError, ListenError, MigrationError];
+const OWN_ERRORS = [ConfigError, EmbeddedError, ListenError, MigrationError, SessionError];
 
 /** The server is there and does not let us in. */
 function refusalByDatabase(error: Error): string | null {

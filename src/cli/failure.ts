@@ -4,6 +4,7 @@ import { ConfigError } from '../config.ts';
 import { EmbeddedError } from '../database/embedded/errors.ts';
 import { databaseFault } from '../database/faults.ts';
 import { MigrationError } from '../database/migrate/migration-error.ts';
+import { SessionError } from '../database/session-client.ts';
 import { redactLine } from '../domain/redaction.ts';
 import type { Outcome, UserError } from '../domain/user-error.ts';
 
@@ -63,12 +64,23 @@ export function failureOf(error: unknown): Failure {
   return { exitCode: 1, message, document: { errors: refused.errors, ...refused.document } };
 }
 
+/** Their messages are sentences. */
+const OPERATORS_ERRORS = [EmbeddedError, MigrationError, SessionError];
+
 /** One clear sentence for what an operator can mend; the whole error for a bug. */
 export function problemOf(error: unknown): Problem {
-  if (error instanceof EmbeddedError || error instanceof MigrationError) return unavailable(error.message);
+  if (OPERATORS_ERRORS.some((kind) => error instanceof kind)) return unavailable((error as Error).message);
   const fault = databaseFault(error);
   if (fault === 'unreachable') {
     return unavailable('The database of DATABASE_URL is out of reach: see that it runs and that the address is right.');
+  }
+  if (fault === 'read-only') {
+    return unavailable('The database of DATABASE_URL is read-only: try again once it can be written.');
+  }
+  if (fault === 'busy') {
+    return unavailable(
+      'The database of DATABASE_URL cannot do this now (it lacks connections, memory or disk space, or waits for others): try again.',
+    );
   }
   if (fault === 'timeout') return unavailable('The database took too long: try again, or raise STATEMENT_TIMEOUT_MS.');
   // PostgreSQL quotes the values of a row that it refused.

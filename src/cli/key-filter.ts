@@ -69,8 +69,8 @@ async function unusedSinceOf(
   { unusedSince, unusedFor }: KeyFilterOptions,
 ): Promise<Date | undefined> {
   if (unusedFor === undefined) return unusedSince;
-  const { rows } = await database.pool.query<{ now: Date }>('SELECT clock_timestamp() AS now');
-  return new Date((rows[0]?.now ?? new Date()).getTime() - unusedFor);
+  await database.clock.read(database.pool);
+  return new Date(database.clock.now() - unusedFor);
 }
 
 /** An admin who was removed is found by the id alone. */

@@ -48,12 +48,15 @@ export function documentOf(apiKey: KeyRow): Record<string, unknown> {
   };
 }
 
+/** The last moment that a Date can hold (ECMA-262, 21.4.1.1): past every bound that an expiry may have. */
+const TIME_MAX_MS = 8.64e15;
+
 /** When a key is to end; undefined where nothing was said. A time from now counts by the database's clock. */
 export async function expiryOf(
   database: Database,
   { expiresIn, expiresAt }: { readonly expiresIn?: number; readonly expiresAt?: Date },
 ): Promise<Date | undefined> {
   if (expiresIn === undefined) return expiresAt;
-  const { rows } = await database.pool.query<{ now: Date }>('SELECT clock_timestamp() AS now');
-  return new Date((rows[0]?.now ?? new Date()).getTime() + expiresIn);
+  await database.clock.read(database.pool);
+  return new Date(Math.min(database.clock.now() + expiresIn, TIME_MAX_MS));
 }

@@ -53,8 +53,8 @@ Examples:
   $ gatehouse key usage --network acme --bucket day --since 2026-11-01
   $ gatehouse key usage --network acme key_01h455vb4pex5vsknk084sn02q`;
 
-function rangeOf({ bucket = 'HOUR', since, until }: UsageOptions, { usageRetention }: Session): UsageRange {
-  const range = usageRange({ bucket, since, until }, new Date(), usageRetention);
+function rangeOf({ bucket = 'HOUR', since, until }: UsageOptions, { database, usageRetention }: Session): UsageRange {
+  const range = usageRange({ bucket, since, until }, new Date(database.clock.now()), usageRetention);
   if ('message' in range) throw new UsageError(range.message.replaceAll(/`(\w+)`/g, '--$1'));
   return range;
 }

@@ -108,8 +108,12 @@ function inWords({ created, updated, unchanged, rejectedCount }: ImportReport): 
     .join(', ');
 }
 
+function linesOf({ line, endLine }: ImportReport['rejected'][number]): string {
+  return endLine === undefined ? `line ${line}` : `lines ${line} to ${endLine}`;
+}
+
 function rejections({ rejected, rejectedCount }: ImportReport): string {
-  const lines = rejected.map(({ line, reason }) => `\n  line ${line}: ${reason}`).join('');
+  const lines = rejected.map((each) => `\n  ${linesOf(each)}: ${each.reason}`).join('');
   const unnamed = rejectedCount - rejected.length;
   return unnamed === 0 ? lines : `${lines}\n  … and ${unnamed.toLocaleString('en')} more that are not listed`;
 }
