@@ -167,7 +167,7 @@ describe('auditEvents can be filtered', () => {
   async function makeTrail(own: TestNetwork) {
     const ada = own.apiKey;
     const { admin: bob } = await createBob(own);
-    const scopes = ['keys:write', 'members:read'];
+    const scopes = ['keys:read', 'keys:write', 'members:read'];
     const bobs = await makeKey(suite.database, own.network.id, { adminId: bob.id, scopes });
     const second = await makeKey(suite.database, own.network.id, { adminId: bob.id, scopes });
     const [byAda, byBob, bySecond] = [

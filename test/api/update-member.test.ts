@@ -66,7 +66,7 @@ describe('updateMember', () => {
       userErrors: [
         {
           code: 'INVALID',
-          message: 'lastActiveAt: must lie between 1970 and tomorrow',
+          message: 'lastActiveAt: must be between the year 1000 and tomorrow',
           field: ['input', 'lastActiveAt'],
         },
       ],

@@ -61,7 +61,7 @@ export async function makeNetwork(
   return made.network.id;
 }
 
-async function makeKey(database: Database, networkId: string): Promise<string> {
+export async function makeKey(database: Database, networkId: string): Promise<string> {
   const person = { email: 'ada@bench.example', name: 'Ada Bench', role: null };
   const maker = await createAdmin(database, COMMAND_LINE, networkId, person);
   if (!maker.ok) throw new Error(maker.errors[0].message);

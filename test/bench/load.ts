@@ -15,7 +15,7 @@ export interface LoadRequest {
 
 export interface Load {
   /** Good answers a second. Each connection sends the requests in turn. Rejects at the first answer that is not good. */
-  run(url: string, requests: readonly LoadRequest[], ms: number): Promise<number>;
+  run(url: string, requests: readonly LoadRequest[], ms: number, connections?: number): Promise<number>;
   stop(): void;
 }
 
@@ -39,10 +39,10 @@ export function startLoad(): Load {
   const child = fork(fileURLToPath(new URL('./load-process.ts', import.meta.url)));
   const ended = once(child, 'exit').then((): LoadResult => ({ failure: "the load's process has ended" }));
   return {
-    async run(url, requests, ms) {
+    async run(url, requests, ms, connections = CONNECTIONS) {
       const answered = once(child, 'message').then(([message]) => message as LoadResult);
       const areRefused = requests.some(({ isRefused }) => isRefused === true);
-      const order: LoadOrder = { url, requests: requests.map(wire), areRefused, connections: CONNECTIONS, ms };
+      const order: LoadOrder = { url, requests: requests.map(wire), areRefused, connections, ms };
       if (child.connected) child.send(order);
       const result = await Promise.race([answered, ended]);
       if ('failure' in result) throw new Error(`${url}: ${result.failure}`);

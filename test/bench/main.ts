@@ -6,7 +6,8 @@
  *   --quick     one short round, to see that the bench itself works
  *   --million   1,000,000 members in one network and 200 small ones beside, and what goes over all of them once: a whole
  *               pull, an import; some minutes more. With --quick, a hundredth of it
- *   --only      one of the measurements that go in rounds: me, memoryWindows, redisWindows, refusals, page, depth, pull, usage
+ *   --only      one of the measurements that go in rounds: me, memoryWindows, redisWindows, refusals, page, depth, pull, usage,
+ *               fairness
  */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -19,6 +20,7 @@ import { makeCommunity } from './community.ts';
 import { type BenchDatabase, openBenchDatabase } from './database.ts';
 import { startLoad } from './load.ts';
 import { depth } from './measurements/depth.ts';
+import { fairness } from './measurements/fairness.ts';
 import { importing } from './measurements/import.ts';
 import { memoryWindows, redisWindows, refusals } from './measurements/limits.ts';
 import { me } from './measurements/me.ts';
@@ -41,6 +43,7 @@ const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   depth,
   pull,
   usage,
+  fairness,
 };
 const ACTIVE_KEYS = 100_000;
 const FULL: Pace = { rounds: 15, warmUpMs: 2_000, turnMs: 500 };

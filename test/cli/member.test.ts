@@ -54,7 +54,7 @@ describe('member import', () => {
       code: 0,
       stdout:
         `Imported into ${slug}: 1 created, 1 updated, 0 unchanged, 1 rejected.\n` +
-        '  line 3: email: must be an e-mail address; name: must not hold line breaks or control characters\n',
+        '  lines 3 to 4: email: must be an e-mail address; name: must not hold line breaks or control characters\n',
       stderr: '',
     });
   });

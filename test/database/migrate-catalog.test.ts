@@ -48,18 +48,28 @@ const CHECKS = new Map([
 
 const INDEXES_BY_HAND = new Map([
   ['members_last_active_idx', 'an expression: null counts as before any time'],
-  ['members_search_idx', 'operator classes of extensions, which the datamodel alone does not create'],
+  ['members_terms_idx', 'an expression: what a member has, as terms of its network'],
 ]);
 
 const OTHERS_BY_HAND = new Map([
-  ['extension btree_gin', 'a network stands in the same GIN index as tags and trigrams'],
-  ['extension pg_trgm', 'text in a name or address by an index'],
+  ['extension btree_gin', 'of an index that has been dropped; kept, for somebody else may have come to use it'],
+  ['extension pg_trgm', 'the same'],
+  ['function member_value_terms', 'the terms of a role, a status or tags'],
+  ['function member_text_terms', 'the terms of a part of a name or address'],
+  ['function member_field_terms', 'the terms of custom fields'],
+  ['function member_terms', 'all that the index of the filters knows of a member'],
   ['function member_feed_place', 'which database this is, so that a restored one is known'],
   ['function member_feed_epoch', 'the epoch that follows in another place'],
   ['function member_feed_history', 'the epochs that ended'],
   ['function member_feed_position', 'the counter of a network’s feed, raised once a transaction'],
   ['function member_feeds_restored', 'ends every epoch, for an operator who has put files back'],
   ['function member_feed_put_back', 'ends an epoch whose counter has been put back'],
+  ['function member_count_begins', 'a counter of members begins with what there is, whoever makes it'],
+  ['function member_count_changed', 'the counter of a network’s members, which its writes change'],
+  ['function members_counted', 'the members that an INSERT has added'],
+  ['function member_counts_repair', 'counts anew, for an operator whose restore went past the triggers'],
+  ['trigger member_counts_begin', 'a counter of members begins with what there is, whoever makes it'],
+  ['trigger members_counted', 'no insert goes past the counter; deletes are counted where the feed is told of them'],
   ['function members_emptied', 'refuses what the feed could not tell of'],
   ['function member_written', 'the place of a change in the feed'],
   ['function members_deleted', 'the deletions that the feed tells of'],
@@ -139,7 +149,9 @@ test('the indexes, partial ones among them, are those of the datamodel, and the 
 
 test('no index depends on a locale: each text column in one sorts by its bytes', () => {
   const collated = Object.values(migrated.indexes).flatMap((index) => Object.entries(index.collated));
-  expect(new Set(collated.map(([column]) => column))).toEqual(new Set(COLLATIONS.keys()));
+  // Tags stand in an index as numbers alone.
+  const sorted = [...COLLATIONS.keys()].filter((column) => column !== 'members.tags');
+  expect(new Set(collated.map(([column]) => column))).toEqual(new Set(sorted));
   expect(new Set(collated.map(([, collation]) => collation))).toEqual(new Set(['C']));
 });
 

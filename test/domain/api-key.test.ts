@@ -5,8 +5,10 @@ import {
   keyName,
   type LifeBounds,
   reasonFaults,
+  statusOf,
   storedFields,
 } from '../../src/domain/api-key.ts';
+import { UnreadableValueError } from '../../src/domain/unreadable.ts';
 
 const NOW = new Date('2024-02-29T12:00:00.000Z');
 
@@ -97,6 +99,8 @@ describe('a key’s note, and the reason of its end', () => {
     ['half a character', 'a\ud83d', ['INVALID']],
     ['a token', `it was gk_live_${'0'.repeat(49)}`, ['INVALID']],
     ['a piece of one', 'gk_test_abc', ['INVALID']],
+    ['one in base64', `x ${Buffer.from(`ci:gk_live_${'0'.repeat(49)}`).toString('base64')}`, ['INVALID']],
+    ['an address, which is no token', 'ask ada%40example.org', []],
   ] as const)('may hold %s: %j', ([, text, codes]) => {
     expect(codesOf({ note: text })).toEqual(codes.map((code) => `${code} input.note`));
     expect(reasonFaults(text).map(({ code }) => code)).toEqual(codes);
@@ -152,4 +156,13 @@ test('all that is wrong comes back at once', () => {
     'OUT_OF_RANGE input.expiresAt',
     'INVALID input.allowedAddresses',
   ]);
+});
+
+test.each([
+  [{ revokedAt: undefined, expired: false }],
+  [{ revokedAt: new Date(Number.NaN), expired: false }],
+  [{ revokedAt: null, expired: undefined }],
+  [{ revokedAt: null, expired: null }],
+])('a key of which it cannot be read whether it has ended is neither active nor ended: %j', (ends) => {
+  expect(() => statusOf(ends as never)).toThrow(UnreadableValueError);
 });

@@ -52,6 +52,17 @@ describe('an id', () => {
     expect(newUuid()).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   });
 
+  test('carries the time that it is given, and rises while that stands still or steps back a little', () => {
+    const timeOf = (uuid: string) => Number.parseInt(uuid.replaceAll('-', '').slice(0, 12), 16);
+    const nowMs = Date.UTC(2026, 0, 1);
+    expect(timeOf(newUuid(nowMs))).toBe(nowMs);
+    const made = [nowMs, nowMs, nowMs - 5_000, nowMs + 1, nowMs].map((ms) => newUuid(ms));
+    expect(made.toSorted()).toEqual(made);
+    // Another clock: what one said does not keep ids of the other in its future.
+    expect(timeOf(newUuid(nowMs - 3_600_000))).toBe(nowMs - 3_600_000);
+    expect(() => newUuid(Number.NaN)).toThrow('a time');
+  });
+
   test('of one type is none of another', () => {
     const property = fc.property(type, type, uuid, (a, b, value) => {
       expect(uuidOf(b, toId(a, value))).toBe(a === b ? value : null);

@@ -11,6 +11,7 @@ import {
   type Power,
 } from '../../src/domain/key-power.ts';
 import { ALL_SCOPES } from '../../src/domain/scope.ts';
+import { UnreadableValueError } from '../../src/domain/unreadable.ts';
 
 const HELD: HeldPower = {
   scopes: new Set(['keys:write', 'members:read'] as const),
@@ -107,6 +108,29 @@ describe('for any two powers', () => {
       { numRuns: 2_000 },
     );
   });
+});
+
+describe('what cannot be read is held by nobody', () => {
+  const noTime = new Date(Number.NaN);
+  test('an end that is no moment, of either', () => {
+    expect(() => kinds({ expiresAt: noTime })).toThrow(UnreadableValueError);
+    expect(() => kinds({}, { expiresAt: noTime })).toThrow(UnreadableValueError);
+    expect(() => kinds({ expiresAt: undefined as never })).toThrow(UnreadableValueError);
+  });
+
+  test('an address block, of either', () => {
+    expect(() => kinds({ allowedAddresses: ['10.0.0.0/99'] })).toThrow(UnreadableValueError);
+    expect(() => kinds({}, { allowedAddresses: ['everywhere'] })).toThrow(UnreadableValueError);
+  });
+
+  test.each(['STAGING', '', undefined])(
+    'the environment %s: as asked for it is LIVE, as held it is TEST',
+    (strange) => {
+      const environment = strange as never;
+      expect(kinds({ environment }, { environment: 'TEST' })).toEqual(['environment']);
+      expect(kinds({ environment: 'LIVE' }, { environment })).toEqual(['environment']);
+    },
+  );
 });
 
 test('every excess is an error at its field, in words that say what would do', () => {

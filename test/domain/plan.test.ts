@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { PLAN_NUMBER_MAX, PLANS, planNumbers } from '../../src/domain/plan.ts';
+import { UnreadableValueError } from '../../src/domain/unreadable.ts';
 
 const NONE = { requestsPerMinute: null, networkRequestsPerMinute: null, costPerMinute: null };
 const number = fc.option(fc.integer({ min: 1, max: PLAN_NUMBER_MAX }));
@@ -49,3 +50,16 @@ test('every plan’s numbers are whole and within their bounds', () => {
     { examples: [['CUSTOM', { ...NONE, requestsPerMinute: PLAN_NUMBER_MAX }]] },
   );
 });
+
+test.each(['PLATINUM', '', undefined, null])('the plan %s, which nobody knows, is an error and not a limit', (plan) => {
+  expect(() => planNumbers(plan as never, NONE)).toThrow(UnreadableValueError);
+});
+
+test.each([undefined, Number.NaN, Number.POSITIVE_INFINITY, -1, 1.5, '7 a minute'])(
+  'a stored number of %s is an error',
+  (number) => {
+    for (const name of Object.keys(NONE)) {
+      expect(() => planNumbers('CUSTOM', { ...NONE, [name]: number })).toThrow(UnreadableValueError);
+    }
+  },
+);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ADMIN_ROLES, ALL_SCOPES, effectiveScopes, isScope, SCOPES, scopesOfRole } from '../../src/domain/scope.ts';
+import { UnreadableValueError } from '../../src/domain/unreadable.ts';
 
 describe('scopes', () => {
   test('are written members:read, and MEMBERS_READ in GraphQL', () => {
@@ -40,4 +41,12 @@ describe('scopes', () => {
       }),
     );
   });
+
+  test.each(['SUPPORT', '', undefined, null])(
+    'of the role %s, which nobody knows, are an error and not none',
+    (role) => {
+      expect(() => scopesOfRole(role as never)).toThrow(UnreadableValueError);
+      expect(() => effectiveScopes([], role as never)).toThrow(UnreadableValueError);
+    },
+  );
 });

@@ -19,6 +19,8 @@ beforeAll(async () => {
 /** One of each way to the database, the table that it is made to wait for, and its status where that fails it. */
 const WAYS = [
   ['a page', 'members', '{ members { nodes { id } } }', null],
+  ['the price of a count', 'member_counts', '{ members(filter: { role: [OWNER] }) { totalCount } }', null],
+  ['a total', 'member_counts', '{ members(first: 1) { totalCount } }', null],
   ['an object beside others', 'members', `{ member(id: "${toId('Member', newUuid())}") { id } }`, 200],
   ['a write', 'audit_events', 'mutation { createApiKey(input: { name: "never", scopes: [] }) { token } }', null],
 ] as const;

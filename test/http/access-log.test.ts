@@ -155,7 +155,7 @@ describe('also of what no route ever sees', () => {
     [
       'an expectation that nobody knows',
       'GET /nowhere HTTP/1.1\r\nhost: x\r\nexpect: a miracle\r\nconnection: close\r\n\r\n',
-      { method: 'GET', code: 'NOT_FOUND', status: 404 },
+      { method: 'GET', code: 'EXPECTATION_FAILED', status: 417 },
     ],
   ] as const)('%s', async ([, bytes, fields]) => {
     expect(await lineOfBytes(bytes)).toEqual(line({ route: 'none', ...fields }));
@@ -202,6 +202,30 @@ test('no line holds what was sent or what was answered: no token, variable, whol
   ]) {
     expect(text).not.toContain(secret);
   }
+});
+
+describe('an encoding hides nothing that a client puts into its User-Agent', () => {
+  const base64 = (text: string) => Buffer.from(text).toString('base64');
+  test.for<readonly [encoding: string, encode: (token: string) => string]>([
+    ['an address in percent-encoding', () => 'ada%40example.org'],
+    ['an address in percent-encoding twice', () => 'ada%2540example.org'],
+    ['an address with a full-width sign, as bytes of UTF-8', () => Buffer.from('ada＠example.org').toString('latin1')],
+    ['an address of another script, as bytes of UTF-8', () => Buffer.from('用户@例子.广告').toString('latin1')],
+    ['a token in base64', (token) => base64(token)],
+    ['credentials', (token) => `Basic ${base64(`ci:${token}`)}`],
+    ['a token in hexadecimal', (token) => Buffer.from(token).toString('hex')],
+    ['a token in base64 in percent-encoding', (token) => encodeURIComponent(base64(`a:${token}`))],
+  ])('%s: neither the log nor the audit trail keeps it', async ([, encode]) => {
+    const { token, apiKey } = await makeNetwork(suite.database);
+    const encoded = encode(token);
+    const query = `mutation { updateApiKey(input: { id: "${toId('ApiKey', apiKey.id)}", note: "seen" }) { userErrors { code } } }`;
+    const found = await lineOf(post(token, query, { 'user-agent': `acme/1.0 ${encoded}` }));
+    expect(found['userAgent']).toMatch(/^acme\/1\.0 .*\[redacted\]$/);
+    const events = await suite.database.prisma.auditEvent.findMany({ where: { subjectId: apiKey.id } });
+    const kept = events.map(({ userAgent }) => userAgent).filter((userAgent) => userAgent !== null);
+    expect(kept).toEqual([found['userAgent']]);
+    expect(JSON.stringify([found, kept])).not.toContain(encoded.slice(2, 14));
+  });
 });
 
 test('an operation’s name, which the caller chooses, is kept to its first 100 characters', async () => {

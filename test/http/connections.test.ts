@@ -44,8 +44,8 @@ describe('what is no request that can be read', () => {
     [
       'an address over 16 KiB',
       `GET /healthz?${'a'.repeat(HEADERS_MAX)} HTTP/1.1\r\nHost: x\r\n\r\n`,
-      431,
-      'PAYLOAD_TOO_LARGE',
+      414,
+      'URI_TOO_LONG',
     ],
   ] as const)('%s: a refusal in JSON with an id, and the connection is closed', async ([, bytes, status, code]) => {
     const text = await sendBytes(suite.url, bytes);

@@ -7,6 +7,7 @@ import { GatehouseError } from '../../src/domain/errors.ts';
 import { readBody } from '../../src/http/body.ts';
 
 const LIMIT_BYTES = 1_000;
+const askForBody = () => undefined;
 
 /** What `read` gives of a request whose client sends these bytes and goes; an error as a value. */
 async function readOf(sent: string, read: (request: IncomingMessage) => Promise<string>): Promise<unknown> {
@@ -25,17 +26,19 @@ const head = (bytes: number) => `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: $
 const GONE = new GatehouseError('REQUEST_TIMEOUT', 'The client has gone');
 
 test('gone in the middle of it', async () => {
-  expect(await readOf(`${head(10)}12345`, (request) => readBody(request, LIMIT_BYTES))).toEqual(GONE);
+  expect(await readOf(`${head(10)}12345`, (request) => readBody({ request, askForBody }, LIMIT_BYTES))).toEqual(GONE);
 });
 
 test.each(['', '12345', '1234567890'])('gone before anybody reads it, having sent %o of ten bytes', async (sent) => {
   const late = async (request: IncomingMessage) => {
     await once(request, 'close').catch(() => undefined);
-    return readBody(request, LIMIT_BYTES);
+    return readBody({ request, askForBody }, LIMIT_BYTES);
   };
   expect(await readOf(head(10) + sent, late)).toEqual(GONE);
 });
 
 test('whole, it is read, though the client goes then', async () => {
-  expect(await readOf(`${head(10)}1234567890`, (request) => readBody(request, LIMIT_BYTES))).toBe('1234567890');
+  expect(await readOf(`${head(10)}1234567890`, (request) => readBody({ request, askForBody }, LIMIT_BYTES))).toBe(
+    '1234567890',
+  );
 });

@@ -135,17 +135,17 @@ describe('the statement of a request that takes too long is ended on the server'
     expect(suite.gateway.log.filter(({ level }) => level === 'error')).toEqual([]);
   });
 
-  test('and its connections serve whoever waited for one, and whoever comes next', async () => {
+  test('keeps no connection from another network, and its own serves whoever comes next', async () => {
     const slow = await makeNetwork(suite.database);
     const other = await makeNetwork(suite.database);
     const lock = await hold(suite.database.pool, 'LOCK TABLE members');
-    // As many as there are connections, so that the others wait for theirs.
+    // As many as there are connections: all but the key's share wait in its own queue.
     const slowOnes = Array.from({ length: 5 }, () => suite.call(slow.token, '{ members { nodes { id } } }'));
-    await lock.untilAwaited(5);
-    const waiting = Array.from({ length: 20 }, () => suite.call(other.token, '{ network { slug } }'));
-    expect((await Promise.all(slowOnes)).map(({ status }) => status)).toEqual(Array(5).fill(504));
-    // Some waited as long as a request may take, and were told so; nobody was told another's refusal as his own.
-    for (const { status, body } of await Promise.all(waiting)) {
+    await lock.untilAwaited();
+    const meanwhile = Array.from({ length: 20 }, () => suite.call(other.token, '{ network { slug } }'));
+    // Of the key's own, those that waited are told for what: 503, or 504 where the machine was slower than that.
+    for (const { status } of await Promise.all(slowOnes)) expect([503, 504]).toContain(status);
+    for (const { status, body } of await Promise.all(meanwhile)) {
       if (status === 200) expect(body).toEqual({ data: { network: { slug: other.network.slug } } });
       else expect([status, body.errors?.[0]?.extensions.code]).toEqual([504, 'TIMEOUT']);
     }

@@ -40,8 +40,10 @@ function open(at: string) {
   const warned: number[] = [];
   const errors: unknown[] = [];
   const source = {
+    losesAnswers: false,
     get pool() {
-      return (clock.fails ? ended : database).pool;
+      const { pool } = clock.fails ? ended : database;
+      return source.losesAnswers ? losingAnswers(pool) : pool;
     },
   };
   const events = {
@@ -49,7 +51,16 @@ function open(at: string) {
     onError: (error: unknown) => errors.push(error),
   };
   const months = new MonthCounter(source, events, () => clock.now);
-  return { clock, months, warned, errors };
+  return { clock, months, warned, errors, source };
+}
+
+/** What is asked of it is done, and nobody hears so. */
+function losingAnswers(pool: Database['pool']): Database['pool'] {
+  const query = async (...asked: unknown[]) => {
+    await (pool.query as (...all: unknown[]) => Promise<unknown>).apply(pool, asked);
+    throw new Error('the answer was lost');
+  };
+  return Object.create(pool, { query: { value: query } });
 }
 
 function count(months: MonthCounter, networkId: string, requests: number, granted = true): void {
@@ -105,6 +116,20 @@ test('what could not be stored is kept, counts meanwhile, is stored once, and is
   count(months, network, 1);
   await months.flush();
   expect([await stored(network, MAY), left(months, network, clock.now, 9), warned]).toEqual([9, 1, [80]]);
+});
+
+test('a flush whose answer was lost is sent again, and added once', async () => {
+  const [network = ''] = await makeNetworks(1);
+  const { months, errors, source } = open('2026-05-10T00:00:00Z');
+  onTestFinished(() => months.close());
+  count(months, network, 4);
+  source.losesAnswers = true;
+  await months.flush();
+  expect([errors.length, await stored(network, MAY)]).toEqual([1, 4]);
+  source.losesAnswers = false;
+  count(months, network, 1);
+  await months.flush();
+  expect([await stored(network, MAY), left(months, network, MAY, 5)]).toEqual([5, 5]);
 });
 
 type Step =

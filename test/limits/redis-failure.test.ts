@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import type { Database } from '../../src/database/database.ts';
 import type { Limiter } from '../../src/limits/limiter.ts';
 import { openLimiter } from '../../src/limits/open-limiter.ts';
+import { RedisConnection, UNANSWERED_MAX_BYTES } from '../../src/limits/redis-connection.ts';
 import { makeKey, makeNetwork, openTestDatabase } from '../support/fixtures.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { openRedisProxy } from '../support/redis-proxy.ts';
@@ -253,6 +254,60 @@ describe.skipIf(!HAS_REDIS_SERVER)('with a redis-server of its own (left out whe
     expect(decisions.filter(({ granted }) => granted)).toHaveLength(LIMIT - 20);
     expect(Math.max(...decisions.map(({ ms }) => ms))).toBeLessThan(DECIDED_MS);
     expect(median(decisions)).toBeLessThan(20);
+  });
+
+  test('a connection that swallows all that is sent is replaced, and no answer is taken for another’s', async () => {
+    const proxy = await openRedisProxy(redis.url);
+    let lost = 0;
+    const connection = new RedisConnection(proxy.url, () => (lost += 1), 500);
+    onTestFinished(() => connection.close());
+    await connection.connect();
+    expect(await connection.send(['ECHO', 'one'])).toBe('one');
+    proxy.silenceOpen();
+    // Asked again and again, as by a heartbeat: what is sent does not count as an answer.
+    const asked = Array.from({ length: 8 }, async (_, index) => {
+      await delay(index * 150);
+      return connection.send(['ECHO', String(index)]).catch(() => 'lost');
+    });
+    const answers = await Promise.all(asked);
+    for (const [index, answer] of answers.entries()) expect(['lost', String(index)]).toContain(answer);
+    expect(answers[0]).toBe('lost');
+    await until(async () => (await connection.send(['ECHO', 'two']).catch(() => null)) === 'two');
+    expect(lost).toBeGreaterThanOrEqual(1);
+    await until(() => proxy.open === 1);
+  });
+
+  test('a Redis that accepts connections and says nothing: tried again and again, one connection at a time', async () => {
+    const proxy = await openRedisProxy(redis.url);
+    proxy.silent = true;
+    const connection = new RedisConnection(proxy.url, () => undefined, 500);
+    onTestFinished(() => connection.close());
+    void connection.connect();
+    await until(() => proxy.opened >= 2, 20_000);
+    expect(proxy.open).toBeLessThanOrEqual(2);
+    await expect(connection.send(['PING'])).rejects.toThrow();
+    proxy.silent = false;
+    await until(() => connection.isReady, 20_000);
+    expect(await connection.send(['ECHO', 'there'])).toBe('there');
+  });
+
+  test('what waits for a Redis that does not answer is bounded in bytes', async () => {
+    const proxy = await openRedisProxy(redis.url);
+    const connection = new RedisConnection(proxy.url, () => undefined, 2_000);
+    onTestFinished(() => connection.close());
+    await connection.connect();
+    proxy.silenceOpen();
+    const megabyte = 'x'.repeat(1_048_576);
+    const sent = Array.from({ length: 40 }, () =>
+      connection.send(['ECHO', megabyte]).then(
+        () => 'answered',
+        (error: Error) => error.message,
+      ),
+    );
+    const refused = (await Promise.all(sent)).filter((message) => message === 'too much waits for Redis');
+    expect(refused).toHaveLength(40 - Math.floor(UNANSWERED_MAX_BYTES / (megabyte.length + 4)));
+    await until(() => connection.isReady);
+    expect(await connection.send(['ECHO', 'again'])).toBe('again');
   });
 
   test.for([

@@ -130,7 +130,7 @@ const EVERY = [
 const DO: Record<Step['do'], (model: Model, step: Step) => Promise<void>> = {
   async create(model, { by, at, name }) {
     const maker = pick(model.keys, by);
-    const query = `mutation { createApiKey(input: { name: "key ${name}", scopes: [KEYS_WRITE] }) { token apiKey { id } } }`;
+    const query = `mutation { createApiKey(input: { name: "key ${name}", scopes: [KEYS_READ, KEYS_WRITE] }) { token apiKey { id } } }`;
     const { body } = await graphql(pick(gateways, at).url, maker.token, query);
     const made = body.data?.createApiKey;
     expect(made?.apiKey != null).toBe(model.works(maker) && model.isFree(`key ${name}`));
@@ -152,7 +152,7 @@ const DO: Record<Step['do'], (model: Model, step: Step) => Promise<void>> = {
     const { id: adminId, removed } = pick(model.admins, admin);
     const input = {
       name: `key ${name}`,
-      scopes: ['keys:write'],
+      scopes: ['keys:read', 'keys:write'],
       expiresAt: null,
       environment: 'LIVE',
       adminId,

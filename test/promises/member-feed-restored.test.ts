@@ -1,29 +1,16 @@
 /** The feed across a backup: a client goes on where it may, and is told to start over where it would miss something. */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
-import { describe, expect, inject, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Database, openDatabase } from '../../src/database/database.ts';
 import { graphql } from '../support/client.ts';
+import { dumpInto, missingTools } from '../support/dump.ts';
 import { makeMembers, makeNetwork } from '../support/fixtures.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import { scratchUrl } from '../support/scratch.ts';
 import { beside, Client, expectOnce, fill, table } from './feed-client.ts';
 
-const run = promisify(execFile);
 const TIMEOUT_MS = 60_000;
 
-/** Why this cannot run here; '' where it can: PostgreSQL's own tools are not part of the embedded server. */
-async function missing(): Promise<string> {
-  try {
-    const { stdout } = await run('pg_dump', ['--version']);
-    const { stdout: server } = await run('psql', [inject('databaseUrl'), '-Atc', 'SHOW server_version_num']);
-    const [, major = '0'] = /(\d+)\./.exec(stdout) ?? [];
-    return Number(major) >= Math.floor(Number(server) / 10_000) ? '' : `pg_dump ${major} is older than the server`;
-  } catch {
-    return 'there is no pg_dump or psql here';
-  }
-}
-const reason = await missing();
+const reason = await missingTools();
 if (reason !== '') process.stdout.write(`\nThe feed across a dump and a restore is left out: ${reason}.\n`);
 
 const CHANGES = `query($after: String) {
@@ -47,13 +34,6 @@ async function open(databaseUrl: string): Promise<Place> {
       await database.close();
     },
   };
-}
-
-async function dumpInto(from: string, to: string): Promise<void> {
-  const { stdout } = await run('pg_dump', ['--no-owner', from], { maxBuffer: 64 * 1_048_576 });
-  const restored = run('psql', ['-q', '-v', 'ON_ERROR_STOP=1', to]);
-  restored.child.stdin?.end(stdout);
-  await restored;
 }
 
 async function ask({ url }: Place, token: string, after?: string) {

@@ -1,10 +1,14 @@
 // Nobody rises: every way by which a key could gain what it lacks, tried over HTTP from 127.0.0.1.
+import { type GraphQLField, getNamedType, isInputObjectType } from 'graphql';
 import { describe, expect, test } from 'vitest';
 import { toId } from '../../src/domain/id.ts';
 import { ALL_SCOPES } from '../../src/domain/scope.ts';
 import { digestOf } from '../../src/domain/token.ts';
+import { declaredScopes } from '../../src/graphql/directives.ts';
+import { buildSchema } from '../../src/graphql/schema.ts';
 import { COMMAND_LINE } from '../../src/services/actor.ts';
 import type { CreateApiKeyInput } from '../../src/services/api-keys/create.ts';
+import { revokeApiKey } from '../../src/services/api-keys/revoke.ts';
 import { rotateApiKey } from '../../src/services/api-keys/rotate.ts';
 import { makeAdmin, makeKey, makeNetwork, type TestNetwork } from '../support/fixtures.ts';
 import { hold } from '../support/lock.ts';
@@ -122,12 +126,117 @@ describe('a key that is weaker than others', () => {
     }
   });
 
-  test.for(Object.keys(WEAKER))('in %s may end a stronger one: that gives it nothing', async (respect) => {
+  /** The ways to name keys in the input of a mutation. */
+  const INPUTS: Readonly<Record<string, (id: string) => Record<string, unknown>>> = {
+    updateApiKey: (id) => ({ id, note: 'mine' }),
+    rotateApiKey: (id) => ({ id, overlapSeconds: 60 }),
+    endApiKeyOverlap: (id) => ({ id }),
+    revokeApiKey: (id) => ({ id }),
+    revokeApiKeys: (id) => ({ ids: [id] }),
+    deleteApiKey: (id) => ({ id }),
+  };
+
+  test('is tried with every mutation of the schema that names a key', () => {
+    const mutations = Object.values(buildSchema().getMutationType()?.getFields() ?? {});
+    const naming = mutations.filter((field) => declaredScopes(field)?.includes('keys:write') && namesThings(field));
+    expect(naming.map(({ name }) => name).sort()).toEqual(Object.keys(INPUTS).sort());
+  });
+
+  /** All that is stored of a network's keys. */
+  async function stateOf({ network }: TestNetwork): Promise<unknown> {
+    const { prisma } = suite.database;
+    const where = { networkId: network.id };
+    return {
+      keys: await prisma.apiKey.findMany({ where, orderBy: { id: 'asc' }, omit: { lastUsedAt: true } }),
+      secrets: await prisma.secret.findMany({ where, orderBy: { digest: 'asc' }, omit: { lastUsedAt: true } }),
+      events: await prisma.auditEvent.count({ where }),
+    };
+  }
+
+  const ATTEMPTS = Object.keys(WEAKER).flatMap((respect) =>
+    Object.keys(INPUTS).map((field) => [respect, field] as const),
+  );
+  test.for(ATTEMPTS)('in %s changes no stronger one by %s, whatever state that is in', async ([respect, field]) => {
     const own = await makeNetwork(suite.database);
     const { token } = await weak(own, respect);
-    const id = toId('ApiKey', own.apiKey.id);
+    const make = () => makeKey(suite.database, own.network.id, { adminId: own.admin.id });
+    const [rotated, revoked] = [await make(), await make()];
+    await rotateApiKey(suite.database, COMMAND_LINE, own.network.id, rotated.apiKey.id, 3_600);
+    await revokeApiKey(suite.database, COMMAND_LINE, own.network.id, revoked.apiKey.id);
+    const before = await stateOf(own);
+    for (const { apiKey } of [own, rotated, revoked]) {
+      const input = INPUTS[field]?.(toId('ApiKey', apiKey.id)) ?? {};
+      expect(await codes(token, field, input)).toEqual(['NOT_HELD']);
+    }
+    expect(await stateOf(own)).toEqual(before);
+    expect((await suite.call(rotated.token, '{ me { id } }')).status).toBe(200);
+  });
+
+  test('ends by a filter those that are not beyond it, and is told of no other', async () => {
+    const own = await makeNetwork(suite.database);
+    const { token } = await weak(own, 'scopes');
+    const name = (text: string) => ({ adminId: own.admin.id, name: text });
+    const strong = await makeKey(suite.database, own.network.id, name('batch strong'));
+    const equal = await makeKey(suite.database, own.network.id, { ...name('batch equal'), ...WEAKER['scopes'] });
+    const query =
+      'mutation { revokeApiKeys(input: { filter: { name: "batch" } }) { results { apiKey { id } } revokedCount hasMore } }';
+    const { body } = await suite.call(token, query);
+    const results = [{ apiKey: { id: toId('ApiKey', equal.apiKey.id) } }];
+    expect(body.data.revokeApiKeys).toEqual({ results, revokedCount: 1, hasMore: false });
+    expect((await suite.call(strong.token, '{ me { id } }')).status).toBe(200);
+  });
+
+  test('ends no line that holds a stronger one, and nothing of it', async () => {
+    const own = await makeNetwork(suite.database);
+    const { token } = await weak(own, 'scopes');
+    const maker = await weak(own, 'scopes');
+    const made = await mutate(maker.token, 'createApiKey', { name: 'child', scopes: [] });
+    // A stronger key has made more of it since.
+    await mutate(own.token, 'updateApiKey', { id: made.apiKey?.id, scopes: ['AUDIT_READ'] });
+    const id = toId('ApiKey', maker.apiKey.id);
+    const before = await stateOf(own);
+    expect(await mutate(token, 'revokeApiKey', { id, includeCreated: true })).toEqual({
+      apiKey: null,
+      userErrors: [{ code: 'NOT_HELD', field: ['input', 'includeCreated'] }],
+    });
+    expect(await stateOf(own)).toEqual(before);
     expect((await mutate(token, 'revokeApiKey', { id })).userErrors).toEqual([]);
   });
+
+  test('is not told what a stronger key can do, or for whom it acts, without keys:read', async () => {
+    const own = await makeNetwork(suite.database);
+    const { token } = await makeKey(suite.database, own.network.id, { adminId: own.admin.id, scopes: ['keys:write'] });
+    const other = await makeAdmin(suite.database, own.network.id);
+    const others = await makeKey(suite.database, own.network.id, { adminId: other.id, scopes: [] });
+    const messages: string[] = [];
+    for (const { apiKey } of [own, others]) {
+      const query = `mutation { rotateApiKey(input: { id: "${toId('ApiKey', apiKey.id)}", overlapSeconds: 0 }) { userErrors { message } } }`;
+      const { body } = await suite.call(token, query);
+      messages.push(...body.data.rotateApiKey.userErrors.map(({ message }: { message: string }) => message));
+    }
+    const message = "This key is beyond the caller's token, which needs the scope keys:read to be told why";
+    expect(messages).toEqual([message, message]);
+  });
+
+  test('ends itself all the same, with a token that ends before the key does', async () => {
+    const { apiKey, token } = await makeNetwork(suite.database);
+    const id = toId('ApiKey', apiKey.id);
+    await mutate(token, 'rotateApiKey', { id, overlapSeconds: 600 });
+    const { body } = await suite.call(token, 'mutation { revokeCurrentApiKey { apiKey { status } } }');
+    expect(body.data.revokeCurrentApiKey.apiKey).toEqual({ status: 'REVOKED' });
+  });
+
+  async function codes(token: string, field: string, input: Record<string, unknown>): Promise<string[]> {
+    const type = `${field.charAt(0).toUpperCase()}${field.slice(1)}Input`;
+    const errors = 'ids' in input ? 'results { userErrors { code } }' : 'userErrors { code }';
+    const query = `mutation($input: ${type}!) { ${field}(input: $input) { ${errors} } }`;
+    const { body } = await suite.call(token, query, { variables: { input } });
+    const payload = body.data[field];
+    const found: { code: string }[] = [payload, ...(payload.results ?? [])].flatMap(
+      ({ userErrors = [] }) => userErrors,
+    );
+    return found.map(({ code }) => code);
+  }
 });
 
 test('a token that lives on from a rotation gets no token that outlives it: a thief’s does not last', async () => {
@@ -306,3 +415,12 @@ test('several excesses come back together with the other faults, each at its fie
     'NOT_HELD environment',
   ]);
 });
+
+/** Whether the input of a mutation has a field that takes ids. */
+function namesThings({ args }: GraphQLField<unknown, unknown>): boolean {
+  return args.some(({ type }) => {
+    const named = getNamedType(type);
+    const fields = isInputObjectType(named) ? Object.values(named.getFields()) : [];
+    return fields.some((field) => getNamedType(field.type).name === 'ID');
+  });
+}

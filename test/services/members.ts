@@ -12,12 +12,13 @@ export async function* inChunks(content: string | Buffer, chunkBytes = 65_536): 
   for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes);
 }
 
-/** All records that a reader finds, as plain values. */
+/** All records that a reader finds: the line of each, the line that it ends on where that is another, its fields or fault. */
 export async function recordsOf(records: AsyncIterable<SourceRecord[]>): Promise<unknown[]> {
   const found: unknown[] = [];
   for await (const several of records) {
     for (const record of several) {
-      found.push('fault' in record ? [record.line, record.fault] : [record.line, Object.fromEntries(record.fields)]);
+      const lines = record.endLine === undefined ? [record.line] : [record.line, record.endLine];
+      found.push([...lines, 'fault' in record ? record.fault : Object.fromEntries(record.fields)]);
     }
   }
   return found;

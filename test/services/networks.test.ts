@@ -166,7 +166,10 @@ test('a network is deleted with all that is in it, members in bounded transactio
   const other = await makeNetwork(database);
   await makeMembers(database, other.network.id, 1);
   await makeMembers(database, network.id, 5_001);
-  await addToMonths(database.pool, [{ networkId: network.id, month: new Date(Date.UTC(2026, 0)), requests: 7 }]);
+  await addToMonths(database.pool, [{ networkId: network.id, month: new Date(Date.UTC(2026, 0)), requests: 7 }], {
+    counterId: newUuid(),
+    sequence: 1,
+  });
   const outcome = await deleteNetwork(database, COMMAND_LINE, network.id);
   expect(outcome).toMatchObject({ ok: true, members: 5_001 });
   const where = { networkId: network.id };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { readJsonl } from '../../src/services/members/read-jsonl.ts';
-import { detectFormat, RECORD_MAX_BYTES } from '../../src/services/members/source.ts';
+import { detectFormat, NOT_UTF8, RECORD_MAX_BYTES } from '../../src/services/members/source.ts';
 import { inChunks, recordsOf } from './members.ts';
 
 const read = (content: string | Buffer, chunkBytes?: number): Promise<unknown[]> =>
@@ -33,7 +33,7 @@ describe('JSON Lines', () => {
       [4, 'is no JSON object'],
       [5, 'is no JSON object'],
       [6, 'is not valid JSON (at character 8)'],
-      [7, 'is not valid UTF-8'],
+      [7, NOT_UTF8],
       [8, { name: 'A' }],
     ]);
     expect(JSON.stringify(records)).not.toContain('SECRET');

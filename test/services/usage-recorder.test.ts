@@ -139,9 +139,12 @@ describe('counts are exact', () => {
 describe('memory is bounded', () => {
   test('a buffer that fills up is written before its time, in flushes of a bounded size', async () => {
     const own = await makeNetwork(database);
-    const { recorder } = makeRecorder({ flushEntries: 3 });
+    const gatewayId = newUuid();
+    const { recorder } = makeRecorder({ flushEntries: 3, gatewayId });
     const flushes = async () => {
-      const { rows } = await database.pool.query('SELECT sequence FROM usage_flushes ORDER BY flushed_at DESC LIMIT 1');
+      const { rows } = await database.pool.query('SELECT sequence FROM usage_flushes WHERE gateway_id = $1', [
+        gatewayId,
+      ]);
       return rows[0].sequence;
     };
     for (let minute = 0; minute < 7; minute += 1) {

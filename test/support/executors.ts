@@ -3,10 +3,13 @@
 import { readConfig } from '../../src/config.ts';
 import type { Database } from '../../src/database/database.ts';
 import type { Principal } from '../../src/domain/verification.ts';
-import { queryLimits } from '../../src/gateway.ts';
+import { queryLimits, turnsOfLoop } from '../../src/gateway.ts';
+import { ExecutionGate } from '../../src/graphql/execution-gate.ts';
 import { createGraphqlServer, type GraphqlServer } from '../../src/graphql/server.ts';
 import { contextOf } from './context.ts';
 
+const TURNS = turnsOfLoop();
+const GATE = new ExecutionGate(1_000, 10_000);
 const LIMITS = queryLimits(readConfig({}));
 
 export interface Executors {
@@ -20,8 +23,8 @@ export function makeExecutors(): Executors {
   const bugs: unknown[] = [];
   const onBug = (bug: unknown) => bugs.push(bug);
   return {
-    compiled: createGraphqlServer(LIMITS, onBug, 0),
-    interpreted: createGraphqlServer(LIMITS, onBug, Number.POSITIVE_INFINITY),
+    compiled: createGraphqlServer(LIMITS, onBug, 0, TURNS, GATE),
+    interpreted: createGraphqlServer(LIMITS, onBug, Number.POSITIVE_INFINITY, TURNS, GATE),
     bugs,
   };
 }
@@ -45,9 +48,10 @@ export async function answerOf(
     accept: undefined,
     body: JSON.stringify(asked),
     signal: new AbortController().signal,
+    recheck: async () => null,
   } as const;
   const { status, headers, body } = await server.handle(request, contextOf(database, principal));
-  return JSON.stringify([status, headers, withoutNow(body)]);
+  return JSON.stringify([status, headers, withoutNow(body.toString())]);
 }
 
 const BEGUN = Date.now();

@@ -5,6 +5,8 @@
  */
 import pg from 'pg';
 
+export const { DatabaseError, escapeLiteral } = pg;
+
 export interface TestPool extends pg.Pool {
   /** Resolves once every connection is closed. Idempotent. */
   close(): Promise<void>;

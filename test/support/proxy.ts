@@ -1,7 +1,10 @@
-/** A cable to the database that a test can pull out. */
+/** A cable to the database that a test can pull out, or through which nothing comes while it stays plugged in. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type NetConnectOpts, type Socket } from 'node:net';
+
+/** What a connection through the cable swallows: what the gateway sends, what the database sends, or both. */
+export type Silence = 'requests' | 'answers' | 'both';
 
 export interface Cable {
   /** The database's URL by way of the cable. */
@@ -9,22 +12,52 @@ export interface Cable {
   /** Breaks every connection and lets no new one in. */
   pull(): Promise<void>;
   plugIn(): Promise<void>;
+  /** Connections through it, now. */
+  readonly connections: number;
+  /** How many of them swallow bytes. */
+  readonly silent: number;
+  /**
+   * Those that are open now stay open and swallow bytes for ever. `newOnes`: and so does each that is opened before
+   * `mend`. `oneIn`: of those that are open, one in so many.
+   */
+  silence(what?: Silence, options?: { readonly newOnes?: boolean; readonly oneIn?: number }): void;
+  /** New connections are good again; silent ones stay silent. */
+  mend(): void;
+}
+
+interface Line {
+  silence: Silence | null;
 }
 
 export function openCable(): Cable {
   let target: NetConnectOpts | null = null;
+  let silenceOfNew: Silence | null = null;
   const sockets = new Set<Socket>();
+  const lines = new Set<Line>();
   const server = createServer((near) => {
     if (target === null) return void near.destroy();
     const far = connect(target);
-    for (const [from, to] of [[near, far] as const, [far, near] as const]) {
+    const line: Line = { silence: silenceOfNew };
+    lines.add(line);
+    near.on('close', () => lines.delete(line));
+    for (const [from, to, what] of [[near, far, 'requests'] as const, [far, near, 'answers'] as const]) {
       sockets.add(from);
       from.on('error', () => undefined); // a broken cable is what this is for
       from.on('close', () => {
         sockets.delete(from);
-        to.destroy();
+        // A firewall that has forgotten a connection does not pass its end on, either.
+        if (line.silence === null || from === near) to.destroy();
       });
-      from.pipe(to);
+      from.on('data', (piece) => {
+        if (line.silence === what || line.silence === 'both') return;
+        if (!to.write(piece)) {
+          from.pause();
+          to.once('drain', () => from.resume());
+        }
+      });
+      from.on('end', () => {
+        if (line.silence === null) to.end();
+      });
     }
   });
   let port = 0;
@@ -53,6 +86,19 @@ export function openCable(): Cable {
       server.close();
       for (const socket of sockets) socket.destroy();
       await closed;
+    },
+    get connections() {
+      return lines.size;
+    },
+    get silent() {
+      return [...lines].filter(({ silence }) => silence !== null).length;
+    },
+    silence(what = 'both', { newOnes = false, oneIn = 1 } = {}) {
+      for (const [index, line] of [...lines].entries()) if (index % oneIn === 0) line.silence = what;
+      silenceOfNew = newOnes ? what : null;
+    },
+    mend() {
+      silenceOfNew = null;
     },
   };
 }

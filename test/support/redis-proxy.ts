@@ -9,6 +9,11 @@ export interface RedisProxy {
   delayMs: number;
   /** Half-open: connections stay and are made, and nothing comes through. */
   silent: boolean;
+  /** Makes those that are open now swallow all for ever, whatever becomes of new ones. */
+  silenceOpen(): void;
+  /** How many were opened so far, and how many are open. */
+  opened: number;
+  readonly open: number;
   /** All that was sent to Redis, as it stands on the wire. */
   readonly sent: string[];
   /** Breaks every connection and lets no new one in. */
@@ -20,10 +25,15 @@ export interface RedisProxy {
 export async function openRedisProxy(redisUrl: string): Promise<RedisProxy> {
   const { hostname, port } = new URL(redisUrl);
   const sockets = new Set<Socket>();
+  const lines = new Set<{ silent: boolean }>();
   let isCut = false;
   const server = createServer((near) => {
     if (isCut) return void near.destroy();
     const far = connect(Number(port === '' ? 6379 : port), hostname);
+    const line = { silent: false };
+    lines.add(line);
+    near.on('close', () => lines.delete(line));
+    proxy.opened += 1;
     for (const [from, to] of [[near, far] as const, [far, near] as const]) {
       sockets.add(from);
       from.setNoDelay(true);
@@ -34,7 +44,7 @@ export async function openRedisProxy(redisUrl: string): Promise<RedisProxy> {
       });
       carry(from, to, (piece) => {
         if (from === near) proxy.sent.push(piece.toString());
-        return proxy;
+        return { delayMs: proxy.delayMs, silent: proxy.silent || line.silent };
       });
     }
   }).listen(0, '127.0.0.1');
@@ -50,6 +60,13 @@ export async function openRedisProxy(redisUrl: string): Promise<RedisProxy> {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
     delayMs: 0,
     silent: false,
+    silenceOpen() {
+      for (const line of lines) line.silent = true;
+    },
+    opened: 0,
+    get open() {
+      return lines.size;
+    },
     sent: [],
     cut() {
       isCut = true;
