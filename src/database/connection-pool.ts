@@ -32,7 +32,7 @@ export class ConnectionPool extends pg.Pool {
   /** To be closed once they are given back. */
   readonly #stale = new WeakSet<PooledClient>();
   readonly #events: PoolEvents;
-  /** As it was given. */
+  /** How its connections are opened, for another one beside them. */
   readonly config: PooledConfig;
   #renewedMs = Number.NEGATIVE_INFINITY;
   #isCutOff = false;
@@ -40,9 +40,10 @@ export class ConnectionPool extends pg.Pool {
   constructor(config: PooledConfig, events: PoolEvents = {}) {
     const { connectMs } = config.deadlines ?? DEADLINES;
     const keepAlive = { keepAlive: true, keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS };
-    super({ ...keepAlive, connectionTimeoutMillis: connectMs, ...config, Client: PooledClient });
+    const whole = { ...keepAlive, connectionTimeoutMillis: connectMs, ...config };
+    super({ ...whole, Client: PooledClient });
+    this.config = whole;
     this.#events = events;
-    this.config = config;
     this.on('connect', (client) => this.#opened(asPooled(client)));
     this.on('acquire', (client) => this.#heardMs.delete(asPooled(client)));
     this.on('release', (_, client) => this.#givenBack(asPooled(client)));
