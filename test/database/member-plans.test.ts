@@ -18,6 +18,8 @@ const BATCH = 20_000;
 /** Of the table: the networks of the test, and 100 that share what is left. */
 const SHARES = { most: 0.7, some: 0.03, few: 0.0005 };
 const OTHERS = 100;
+/** A network of no more slices may be read whole for each of them. */
+const FEW_SLICES = 4;
 /** For what is no gateway's statement. */
 const UNLIMITED: Limited = { limit: 'unlimited' };
 
@@ -283,7 +285,7 @@ async function countReadings(share: keyof typeof SHARES, filter: string): Promis
 }
 
 describe.for(Object.keys(SHARES) as (keyof typeof SHARES)[])('a count in %s of the table', (share) => {
-  test('reads no other network, and each statement of it no more than a slice, whatever the filter', async () => {
+  test('reads no other network, and each statement of it no more than a few slices, whatever the filter', async () => {
     const from = new Date(Date.now() - 7_200_000).toISOString();
     const filters = ['tags: ["half1"]', 'role: [OWNER]', 'nameContains: "abcd"', `createdAt: { before: "${from}" }`];
     for (const filter of filters) {
@@ -294,7 +296,7 @@ describe.for(Object.keys(SHARES) as (keyof typeof SHARES)[])('a count in %s of t
       expect(rowsRead, filter).toBeLessThan(2.4 * SHARES[share] * MEMBERS + 6 * COUNT_SLICE_ROWS);
       // That one checks a page's rows again where there are more pages than it can keep in mind.
       const slices = read.filter(({ nodes }) => !nodes.includes('Bitmap Heap Scan'));
-      for (const { rowsRead: rows } of slices) expect(rows, filter).toBeLessThanOrEqual(COUNT_SLICE_ROWS);
+      for (const { rowsRead: rows } of slices) expect(rows, filter).toBeLessThanOrEqual(FEW_SLICES * COUNT_SLICE_ROWS);
     }
   });
 });
