@@ -80,7 +80,7 @@ async function rowsOf<Row extends pg.QueryResultRow>(
   // Planned each time: the size of the network matters, and a kept plan would be that of an average one.
   let walked: Row[] | null = null;
   if (!conditions.some(({ lookup }) => lookup)) {
-    const { text, values } = walk(networkId, table, page, `LIMIT ${WALK_MAX_ROWS}`);
+    const { text, values } = walk(networkId, table, page, WALK_MAX_ROWS);
     walked = await run<Row>(pool, { text }, values);
     if (walked.length === limit) return walked;
   }
@@ -123,9 +123,10 @@ function straight(networkId: string, table: Table, page: KeysetPage): Query {
   return { text, values: parameters.values };
 }
 
-/** `end`: SQL for where the walk ends. */
-function walk(networkId: string, table: Table, page: KeysetPage, end: string): Query {
+/** `limit`: how many rows it goes on for; null: to the end of the list. */
+function walk(networkId: string, table: Table, page: KeysetPage, limit: number | null): Query {
   const parameters = new Parameters(networkId);
+  const end = limit === null ? 'OFFSET 0' : onward(limit, parameters);
   const columns = columnsOf(table, page.order).map(({ sql }, index) => `${sql} AS place_${index}`);
   const text =
     `SELECT ${selected(table, page)} FROM (SELECT *, ${columns.join(', ')} FROM ${table.name} ` +
@@ -134,6 +135,15 @@ function walk(networkId: string, table: Table, page: KeysetPage, end: string): Q
     `WHERE ${filters(page.conditions, parameters).join(' AND ')} ` +
     `ORDER BY ${sortedBy(table, page, (_, index) => `place_${index}`)} LIMIT ${parameters.add(page.limit)}`;
   return { text, values: parameters.values };
+}
+
+/**
+ * The end of a walk. The planner does not see the limit, so it plans for a tenth of the rows. Where it saw that the limit is
+ * about all that there is, and it takes a range whose ends it cannot see for a fraction of what is there, it would read
+ * and sort the whole range for each step of the walk.
+ */
+function onward(limit: number, parameters: Parameters): string {
+  return `LIMIT ${parameters.hidden(limit, 'bigint')}`;
 }
 
 /** Which part of a list to count: that after a place, in an order, so many rows of it. */
@@ -153,7 +163,7 @@ export function countOfSlice(networkId: string, table: Table, slice: CountedSlic
   const rows =
     `SELECT *, ctid AS row_place, ${columns.map(({ sql, name }) => `${sql} AS ${name}`).join(', ')} FROM ${table.name} ` +
     `WHERE ${inNetwork(table, page, parameters).join(' AND ')} ` +
-    `ORDER BY ${sortedBy(table, page)} LIMIT ${parameters.add(page.limit)}`;
+    `ORDER BY ${sortedBy(table, page)} ${onward(page.limit, parameters)}`;
   const matching = ['true', ...filters(page.conditions, parameters)].join(' AND ');
   const text =
     `SELECT count(row_place)::float8 AS rows, count(*) FILTER (WHERE ${matching})::float8 AS matched, ` +
@@ -180,7 +190,7 @@ function gather(networkId: string, table: Table, page: KeysetPage, way: Way): Qu
   const { conditions } = page;
   // No index knows more than the order's own: the walk goes on to its end.
   if (way.kind === 'network' || (way.kind === 'range' && isOrder(table, page, way.property)))
-    return walk(networkId, table, page, 'OFFSET 0');
+    return walk(networkId, table, page, null);
   const parameters = new Parameters(networkId);
   const from = candidates(table, conditions, way, parameters);
   const where = ['network_id = $1', ...beyond(table, page, parameters), ...filters(conditions, parameters)];

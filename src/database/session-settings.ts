@@ -57,6 +57,8 @@ const FIXED: SessionSettings = {
   // share them. And what JIT compiles takes longer than a page.
   max_parallel_workers_per_gather: '0',
   jit: 'off',
+  // A walk along one index (keyset.ts) would be put together by reading the whole network along another, for each page.
+  enable_incremental_sort: 'off',
 
   // What ends a session. Our own bounds are in SessionBounds; default_transaction_read_only stays the operator's, as a
   // way to stop writes.

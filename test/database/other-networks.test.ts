@@ -179,10 +179,7 @@ async function readingsOf({ text, values }: Statement): Promise<object[]> {
       { text: `${EXPLAIN} ${text}`, values },
       { text: `${EXPLAIN} EXECUTE explained(${literals})` },
     ]) {
-      // The first time may find pages out of memory, or set hint bits.
-      await client.query(explained);
-      const { rows } = await client.query(explained);
-      readings.push(readingOf(rows[0]['QUERY PLAN'][0].Plan));
+      readings.push(await steadyReadingOf(client, explained));
     }
     return readings;
   } finally {
@@ -191,6 +188,24 @@ async function readingsOf({ text, values }: Statement): Promise<object[]> {
     client.release();
   }
 }
+
+/**
+ * The same twice in a row: the first time may find pages out of memory, or set hint bits, and any time may look up in the
+ * catalogue again what another session has changed there.
+ */
+async function steadyReadingOf(client: pg.PoolClient, explained: { text: string; values?: unknown[] }): Promise<object> {
+  let last = '';
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const { rows } = await client.query(explained);
+    const reading = readingOf(rows[0]['QUERY PLAN'][0].Plan);
+    const text = JSON.stringify(reading);
+    if (text === last) return reading;
+    last = text;
+  }
+  throw new Error(`no two readings in a row were the same: ${explained.text}`);
+}
+
+const ATTEMPTS = 20;
 
 function literalOf(value: unknown): string {
   if (value === null || value === undefined) return 'NULL';

@@ -34,6 +34,7 @@ const HOSTILE: Readonly<Record<string, readonly [hostile: string, ours: string]>
   gin_fuzzy_search_limit: ['1', '0'],
   max_parallel_workers_per_gather: ['4', '0'],
   jit: ['on', 'off'],
+  enable_incremental_sort: ['on', 'off'],
   idle_session_timeout: ['1ms', '0'],
   exit_on_error: ['on', 'off'],
   'gatehouse.member_feed': ['01a20a8d-4f15-72f7-b26a-40e1a73bf29a 7', ''],
@@ -49,7 +50,7 @@ const HOSTILE: Readonly<Record<string, readonly [hostile: string, ours: string]>
 /** Why every other setting that a session may have is left as the operator has it. */
 const LEFT_ALONE: Readonly<Record<string, RegExp>> = {
   'changes how fast an answer comes, and not the answer':
-    /^(enable_|jit_|geqo|cpu_|vacuum_|debug_parallel|force_parallel|min_parallel|max_parallel_(?!workers_per_gather)|parallel_|tcp_)|_cost$|_collapse_limit$|_io_concurrency$|_mem$|^(backend_flush_after|client_connection_check_interval|commit_delay|commit_siblings|constraint_exclusion|cursor_tuple_fraction|deadlock_timeout|default_statistics_target|effective_cache_size|gin_pending_list_limit|hash_mem_multiplier|io_combine_limit|max_stack_depth|plan_cache_mode|recursive_worktable_factor|stats_fetch_consistency|synchronize_seqscans|temp_buffers|wal_sender_timeout|wal_skip_threshold)$/,
+    /^(enable_(?!incremental_sort)|jit_|geqo|cpu_|vacuum_|debug_parallel|force_parallel|min_parallel|max_parallel_(?!workers_per_gather)|parallel_|tcp_)|_cost$|_collapse_limit$|_io_concurrency$|_mem$|^(backend_flush_after|client_connection_check_interval|commit_delay|commit_siblings|constraint_exclusion|cursor_tuple_fraction|deadlock_timeout|default_statistics_target|effective_cache_size|gin_pending_list_limit|hash_mem_multiplier|io_combine_limit|max_stack_depth|plan_cache_mode|recursive_worktable_factor|stats_fetch_consistency|synchronize_seqscans|temp_buffers|wal_sender_timeout|wal_skip_threshold)$/,
   'says where and how bytes are stored':
     /^(default_table_access_method|default_tablespace|default_toast_compression|temp_tablespaces|temp_file_limit|wal_compression|wal_consistency_checking|wal_init_zero|wal_recycle|file_copy_method)$/,
   'is of the server log, its counters and its debugging':

@@ -30,9 +30,12 @@ async function startOptions(): Promise<string[]> {
   return [...scripts.start.matchAll(/ (--[a-z-]+=\S+)/g)].map(([, option]) => option);
 }
 
+/** Of another network of addresses than the caller that behaves: who floods gives up connections of his own block. */
+const FLOODING_ADDRESS = '127.9.9.9';
+
 function open(url: string, bytes: string): Socket {
   const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname);
+  const socket = connect({ host: hostname, port: Number(port), localAddress: FLOODING_ADDRESS });
   // A connection that the gateway drops is what is wanted.
   socket.on('error', () => undefined);
   socket.resume().write(bytes, 'latin1');
