@@ -193,7 +193,10 @@ async function readingsOf({ text, values }: Statement): Promise<object[]> {
  * The same twice in a row: the first time may find pages out of memory, or set hint bits, and any time may look up in the
  * catalogue again what another session has changed there.
  */
-async function steadyReadingOf(client: pg.PoolClient, explained: { text: string; values?: unknown[] }): Promise<object> {
+async function steadyReadingOf(
+  client: pg.PoolClient,
+  explained: { text: string; values?: unknown[] },
+): Promise<object> {
   let last = '';
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const { rows } = await client.query(explained);

@@ -3,7 +3,8 @@
  * backend: they cost whoever waits on them a deadline, and nobody anything after that (promise 9).
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type pg from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type Database, openDatabase } from '../../src/database/database.ts';
 import { DEADLINES } from '../../src/database/deadlines.ts';
 import { databaseFault } from '../../src/database/faults.ts';
@@ -26,6 +27,13 @@ let own: TestNetwork;
 let others: TestNetwork[] = [];
 let gateway: TestGateway;
 let closed: Promise<void> | null = null;
+
+/** A connection past the cable, which ends with its test: a lock that it holds as well. */
+async function directClient(): Promise<pg.PoolClient> {
+  const client = await direct.pool.connect();
+  onTestFinished(() => client.release(true));
+  return client;
+}
 
 /** The gateway's end, once it was asked for. */
 function close(): Promise<void> {
@@ -139,7 +147,7 @@ describe('a gateway whose connections go silent', () => {
   });
 
   test('while a write is under way rejects it, and keeps none of its connections', async () => {
-    const lock = await direct.pool.connect();
+    const lock = await directClient();
     await lock.query('BEGIN; LOCK TABLE audit_events');
     const writers = [own, ...others];
     const replies = writers.map(({ token }) => graphql(gateway.url, token, WRITE));
@@ -149,7 +157,6 @@ describe('a gateway whose connections go silent', () => {
     cable.silence();
     for (const reply of await Promise.all(replies)) expectUnavailable(reply);
     await lock.query('ROLLBACK');
-    lock.release();
     await untilServed();
     expect(await direct.prisma.apiKey.count({ where: { name: 'never' } })).toBe(0);
     const made = await ask('mutation { createApiKey(input: { name: "made", scopes: [] }) { token } }');
@@ -157,7 +164,7 @@ describe('a gateway whose connections go silent', () => {
   });
 
   test('stops all the same, within its time limit', async () => {
-    const lock = await direct.pool.connect();
+    const lock = await directClient();
     await lock.query('BEGIN; LOCK TABLE members');
     const reply = ask(MEMBERS).catch(() => null);
     await delay(100);
@@ -168,7 +175,6 @@ describe('a gateway whose connections go silent', () => {
     expect(performance.now() - begunMs).toBeLessThan(1_000 + 5_000);
     await reply;
     await lock.query('ROLLBACK');
-    lock.release();
   });
 });
 
