@@ -17,6 +17,8 @@ const BYTES_A_UNIT_MAX = 6;
 const CLAIM_STEP_BYTES = 262_144;
 /** Rows may take more than the answer that is made of them: some are read to see whether there are more. */
 const ROW_BYTES_FACTOR = 2;
+/** As JSON it has at most six times as much, which takes a millisecond or two. */
+const SHORT_BYTES = 65_536;
 /** An answer for which so much was read waits for its turn before it reads more. */
 const LARGE_BYTES = 1_048_576;
 /** So does one that asks for more long rows at once than this, which may be large, until they are read and are not. */
@@ -76,6 +78,11 @@ export class AnswerSize {
    */
   get isExact(): boolean {
     return this.#shownBytes * BYTES_A_UNIT_MAX > this.maxBytes;
+  }
+
+  /** Whether the operation's answer is known to be so short that it is written in no time. */
+  get isShort(): boolean {
+    return this.#shownBytes > 0 && this.#shownBytes <= SHORT_BYTES;
   }
 
   /** What the operation that runs may have of it. */

@@ -59,8 +59,8 @@ export class FairQueue<Item extends Waiting> {
    * number goes first, whoever's turn it is.
    */
   take(judge: (item: Item) => Verdict = goes, first: Priority<Item> | null = null): Item | null {
-    for (const keys of inOrder(this.#networks.values(), first?.ofNetwork, headOf)) {
-      for (const items of inOrder(keys.values(), first?.ofKey, ([head]) => head)) {
+    for (const keys of inOrder(this.#networks, first?.ofNetwork, headOf)) {
+      for (const items of inOrder(keys, first?.ofKey, firstOf)) {
         const [item] = items;
         if (item === undefined) continue;
         const verdict = judge(item);
@@ -108,14 +108,18 @@ function headOf<Item>(keys: ReadonlyMap<string, readonly Item[]>): Item | undefi
   return undefined;
 }
 
+function firstOf<Item>([head]: readonly Item[]): Item | undefined {
+  return head;
+}
+
 /** Of equals, whose turn it is. */
 function inOrder<Group, Item>(
-  groups: Iterable<Group>,
+  groups: ReadonlyMap<string, Group>,
   numberOf: ((item: Item) => number) | undefined,
   head: (group: Group) => Item | undefined,
 ): Iterable<Group> {
-  if (numberOf === undefined) return groups;
-  const numbered = Array.from(groups, (group) => {
+  if (numberOf === undefined || groups.size === 1) return groups.values();
+  const numbered = Array.from(groups.values(), (group) => {
     const item = head(group);
     return { group, number: item === undefined ? 0 : numberOf(item) };
   });

@@ -75,7 +75,29 @@ interface Work {
 
 /** A line without tokens, digests and addresses. A line of JSON stays one. */
 export function redactLine(line: string): string {
-  return redactCounting(line).text;
+  if (line.length > SHAPE_MAX_CHARACTERS) return redactCounting(line).text;
+  const shape = line.replaceAll(VARYING, VARIES);
+  if (harmless.has(shape)) return line;
+  const { text } = redactCounting(line);
+  if (text === line) keep(harmless, shape, SHAPES_MAX, true);
+  return text;
+}
+
+/** What differs from one line of the access log to the next, is the gateway's own, and can hold no secret. */
+const VARYING =
+  /"requestId":"req_[0-9a-f]{32}"|"(?:networkId|keyId)":"(?:net|key)_[0-7][0-9a-hjkmnp-tv-z]{25}"|"time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"|"ms":\d+(?:\.\d+)?/g;
+/** In the place of each, so that what stood apart stays apart. */
+const VARIES = '""';
+const SHAPES_MAX = 1_000;
+const SHAPE_MAX_CHARACTERS = 2_048;
+/** Lines that held nothing, but for what varies. */
+const harmless = new Map<string, true>();
+
+/** Lets go of the oldest where there are too many. */
+function keep<Value>(map: Map<string, Value>, key: string, max: number, value: Value): void {
+  const [oldest] = map.keys();
+  if (map.size >= max && oldest !== undefined) map.delete(oldest);
+  map.set(key, value);
 }
 
 /** Whether a text holds what looks like a token, as it is or encoded. */
@@ -196,10 +218,7 @@ function isDigest(run: string): boolean {
 }
 
 function remember(run: string, depth: number): void {
-  if (run.length > KNOWN_MAX_CHARACTERS) return;
-  const [oldest] = known.keys();
-  if (known.size >= KNOWN_MAX && oldest !== undefined) known.delete(oldest);
-  known.set(run, depth);
+  if (run.length <= KNOWN_MAX_CHARACTERS) keep(known, run, KNOWN_MAX, depth);
 }
 
 const USER_AGENT_MAX_CHARACTERS = 256;
@@ -209,9 +228,19 @@ const USER_AGENT_READ_MAX_CHARACTERS = 1_024;
 /** What a caller's program calls itself, as it is kept. The header is the caller's to choose: it may hold anything. */
 export function shownUserAgent(header: string | null | undefined): string | null {
   if (header == null) return null;
-  const read = readHeader(header.slice(0, USER_AGENT_READ_MAX_CHARACTERS));
-  return redactLine(read).slice(0, USER_AGENT_MAX_CHARACTERS);
+  const given = header.slice(0, USER_AGENT_READ_MAX_CHARACTERS);
+  const before = userAgents.get(given);
+  if (before !== undefined) return before;
+  const read = readHeader(given);
+  const clean = redactLine(read);
+  const shown = clean.slice(0, USER_AGENT_MAX_CHARACTERS);
+  if (clean === read) keep(userAgents, given, USER_AGENTS_MAX, shown);
+  return shown;
 }
+
+const USER_AGENTS_MAX = 500;
+/** Of those that held nothing, how they are shown. */
+const userAgents = new Map<string, string>();
 
 /** Some clients encode a header that was UTF-8 once more. */
 const UTF8_TIMES_MAX = 2;

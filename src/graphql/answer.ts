@@ -43,8 +43,9 @@ export async function writeResult(
   const { data, errors = [] } = result ?? {};
   const translated = errors.map((error) => translateResultError(error, context.requestId, onBug));
   const shown = translated.map(({ error }) => error);
-  const writtenErrors = shown.length === 0 ? null : await serialize(shown, slices, maxBytes);
-  const writtenData = data === undefined ? null : await serialize(data, slices, maxBytes);
+  const { isShort } = context.answer;
+  const writtenErrors = shown.length === 0 ? null : await serialize(shown, slices, maxBytes, isShort);
+  const writtenData = data === undefined ? null : await serialize(data, slices, maxBytes, isShort);
   const bytes = EXTENSIONS_BYTES_MAX + (writtenData?.bytes ?? 0) + (writtenErrors?.bytes ?? 0);
   return { data: writtenData, errors: writtenErrors, translated, bytes };
 }

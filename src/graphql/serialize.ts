@@ -18,17 +18,28 @@ const DEPTH_MAX = 4;
 const ITEMS_MAX = 8;
 const PIECE_CHARACTERS = 65_536;
 
-/** At once where it takes no longer than a slice. `maxBytes`: once there are more, it is broken off. */
-export function serialize(value: object | null, slices: Slices | null, maxBytes: number): Written | Promise<Written> {
-  if (slices === null) {
-    const parts = stringify(value);
-    return { parts, bytes: bytesOf(parts) };
-  }
+/**
+ * At once where it takes no longer than a slice. `maxBytes`: once there are more, it is broken off. `isShort`: it is known
+ * to have so few that it is written in one go.
+ */
+export function serialize(
+  value: object | null,
+  slices: Slices | null,
+  maxBytes: number,
+  isShort = false,
+): Written | Promise<Written> {
+  if (slices === null || (isShort && !slices.isOver)) return atOnce(value);
+  if (isShort) return slices.begin()?.then(() => atOnce(value)) ?? atOnce(value);
   const pieces = piecesOf(value, 0);
   const wait = slices.begin();
   if (wait !== null) return inSlices(pieces, slices, maxBytes, wait, []);
   const { texts, isOver } = nextSlice(pieces, slices, maxBytes);
   return isOver ? { parts: texts, bytes: bytesOf(texts) } : inSlices(pieces, slices, maxBytes, slices.next(), texts);
+}
+
+function atOnce(value: object | null): Written {
+  const parts = stringify(value);
+  return { parts, bytes: bytesOf(parts) };
 }
 
 async function inSlices(

@@ -192,6 +192,38 @@ describe('what is no secret stays as it is', () => {
   });
 });
 
+describe('a line like one before it', () => {
+  const id = (prefix: string, digit: number) => `${prefix}_0${String(digit % 8).repeat(25)}`;
+  const line = (requestId: string, at: number, agent = 'curl/8.5.0') =>
+    `{"level":"info","time":"2026-11-29T10:00:0${at % 10}.00${at % 10}Z","requestId":"${requestId}","networkId":"${id('net', at)}","keyId":"${id('key', at)}","userAgent":"${agent}","points":1,"ms":${at}.5}`;
+  const request = (at: number) => `req_${String(at % 10).repeat(32)}`;
+
+  test('stays as it is, whatever request it is of', () => {
+    for (let at = 0; at < 20; at += 1) expect(redactLine(line(request(at), at))).toBe(line(request(at), at));
+  });
+
+  test.for([
+    mintToken('LIVE'),
+    'ada@example.org',
+    encodeURIComponent('ada@example.org'),
+    base64(mintToken('LIVE')),
+    hexOf('ada@example.org'),
+  ])('is rid of a secret wherever it stands: %s', (text) => {
+    for (const tainted of [
+      line(text, 1),
+      line(request(1), 1, text),
+      line(request(1), 1).replace('"ms":1', `"ms":"${text}"`),
+      line(request(1), 1).replace('"time":"', `"time":"${text}`),
+    ]) {
+      // Also the second time.
+      for (let seen = 0; seen < 2; seen += 1) {
+        expect(redactLine(tainted)).not.toContain(text);
+        expect(redactLine(tainted)).toContain('[redacted]');
+      }
+    }
+  });
+});
+
 test('the work of a line is bounded, and what was not looked at is not shown', () => {
   const long = 1_000;
   const nested = (times: number): string => (times === 0 ? 'a'.repeat(long) : base64(nested(times - 1)));
