@@ -41,10 +41,10 @@ const DECODED_EMAIL_PATTERN = new RegExp(
 );
 /** A SHA-256 as PostgreSQL writes it. */
 const DIGEST_PATTERN = /(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/gi;
-/** And in base64: 43 characters, and where it is filled up, a sign. */
-const BASE64_DIGEST = /^(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9+_-])[A-Za-z0-9+_/-]{43}=?$/;
+/** And in base64: 43 characters, and where it is filled up, a sign. One in 8,000 is letters alone, as mixed as chance makes it. */
+const BASE64_DIGEST = /^(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9+_-]|(?:[^A-Z]*[A-Z]){12})[A-Za-z0-9+_/-]{43}=?$/;
 /** A path of 43 characters is no digest: one that has slashes is as mixed as chance makes it. */
-const MIXED = /^(?=(?:[^A-Z]*[A-Z]){4})(?=(?:[^a-z]*[a-z]){4})(?=.*[0-9])/;
+const MIXED = /^(?=(?:[^A-Z]*[A-Z]){4})(?=(?:[^a-z]*[a-z]){4})(?=.*[0-9]|(?:[^A-Z]*[A-Z]){12})/;
 
 const REDACTED = '[redacted]';
 const REDACTED_TOKEN = 'gk_[redacted]';

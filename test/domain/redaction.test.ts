@@ -116,7 +116,8 @@ describe('a line is rid of', () => {
       const text = Buffer.from(digestOf(Buffer.from(digest).toString('hex'))).toString('base64url');
       expect(redactLine(`etag ${text};`)).toBe('etag [redacted];');
     });
-    fc.assert(property);
+    // One in 8,000 has letters alone.
+    fc.assert(property, { numRuns: 20_000 });
   });
 });
 
