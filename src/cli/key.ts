@@ -57,7 +57,10 @@ function addCreate(key: Command): void {
     .command('create')
     .description('make an API key; its token is shown this once')
     .addOption(networkOption())
-    .requiredOption('--name <name>', 'what it is for; unique among the keys of the network that are not revoked')
+    .requiredOption(
+      '--name <name>',
+      'what it is for; unique among the keys of the network that are neither revoked nor expired',
+    )
     .option('--note <note>', 'more on what it is for')
     .requiredOption('--scope <scope>', 'what it may do; repeat it, or part several by commas', scopes)
     .option('--admin <admin>', 'whom it acts for, by e-mail address or id (the first owner)')

@@ -4,7 +4,7 @@ export const USER_ERROR_CODES = {
   TOO_LONG: 'A text or list is over its bound.',
   INVALID: 'A value is not of the form that its field asks for.',
   OUT_OF_RANGE: 'A number or time is outside its bounds.',
-  NAME_TAKEN: 'Another key that is not revoked has this name.',
+  NAME_TAKEN: 'Another key that is neither revoked nor expired has this name.',
   SLUG_TAKEN: 'Another network has this slug.',
   EMAIL_TAKEN: 'Another admin, or another member, of the network has this e-mail address.',
   EXTERNAL_ID_TAKEN: 'Another member of the network has this externalId.',

@@ -63,7 +63,7 @@ function tokenPayload(name: string, description: string) {
   });
 }
 
-const NAME = `1 to ${KEY_NAME_MAX_CHARACTERS} characters, unique among the network's keys that are not revoked, without control characters and what cannot be seen.`;
+const NAME = `1 to ${KEY_NAME_MAX_CHARACTERS} characters, unique among the network's keys that are neither revoked nor expired, without control characters and what cannot be seen.`;
 const NOTE = `For people: what the key is for, at most ${KEY_NOTE_MAX_CHARACTERS} characters.`;
 const ADDRESSES = `From where it may be used: up to ${ALLOWED_ADDRESSES_MAX} addresses or blocks (CIDR), IPv4 and IPv6; none: from everywhere.`;
 export const REASON = `Why, for people: at most ${REASON_MAX_CHARACTERS} characters.`;

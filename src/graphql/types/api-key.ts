@@ -34,7 +34,9 @@ builder.node(ApiKeyRef, {
   description: 'An API key: who may call, and what they may do. Its token is shown once, when it is made.',
   extensions: requiresScopes('keys:read'),
   fields: (t) => ({
-    name: t.exposeString('name', { description: "Unique among the network's keys that are not revoked." }),
+    name: t.exposeString('name', {
+      description: "Unique among the network's keys that are neither revoked nor expired.",
+    }),
     note: t.exposeString('note', { nullable: true, description: 'For people: what the key is for.' }),
     redactedToken: t.exposeString('redactedToken', { description: "The token's start and its last four characters." }),
     previousToken: t.field({

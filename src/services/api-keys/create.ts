@@ -12,7 +12,7 @@ import { type Outcome, refused, type UserError } from '../../domain/user-error.t
 import { actorId, type Origin } from '../actor.ts';
 import { requireScope, type WriteTransaction, write } from '../transaction.ts';
 import { heldByRole, risingFaults } from './held.ts';
-import { isNameTaken, lifeBounds, NAME_TAKEN } from './key-row.ts';
+import { isNameTaken, lifeBounds, NAME_TAKEN, releaseName } from './key-row.ts';
 import { lineageOf } from './lineage.ts';
 import { type ToldApiKey, tokenMemo, withToken } from './told.ts';
 
@@ -129,6 +129,7 @@ async function insert(
   const { name, note, environment, expiresAt } = input;
   const scopes = [...input.scopes];
   const allowedAddresses = [...input.allowedAddresses];
+  await releaseName(prisma, networkId, name);
   const apiKey = await prisma.apiKey.create({
     data: {
       id: newId(),

@@ -83,16 +83,27 @@ export async function lifeBounds(
   return { now, madeAt: madeAt ?? now, maxLifeSeconds };
 }
 
+/** Keys of a name that stands for one of them still. The planner does not see it: other networks may have it, too. */
+const ofName = (networkId: string, name: string) => Prisma.sql`
+  network_id = ${networkId}::uuid AND name = (SELECT ${name}::text) AND revoked_at IS NULL AND name_released_at IS NULL`;
+
+/** A key that has expired keeps its name until another one takes it. */
 export async function isNameTaken(
   prisma: Prisma.TransactionClient,
   networkId: string,
   name: string,
   byOtherThan: string | null,
 ): Promise<boolean> {
-  // The planner does not see the name: other networks may have keys of this name, too.
   const rows = await prisma.$queryRaw<unknown[]>`
     SELECT 1 AS taken FROM api_keys
-    WHERE network_id = ${networkId}::uuid AND name = (SELECT ${name}::text) AND revoked_at IS NULL
-      AND id IS DISTINCT FROM ${byOtherThan}::uuid`;
+    WHERE ${ofName(networkId, name)} AND id IS DISTINCT FROM ${byOtherThan}::uuid
+      AND (expires_at IS NULL OR expires_at > clock_timestamp())`;
   return rows.length > 0;
+}
+
+/** Takes the name from a key that has expired. What has expired never counts again, so it never needs its name back. */
+export async function releaseName(prisma: Prisma.TransactionClient, networkId: string, name: string): Promise<void> {
+  await prisma.$executeRaw`
+    UPDATE api_keys SET name_released_at = clock_timestamp()
+    WHERE ${ofName(networkId, name)} AND expires_at <= clock_timestamp()`;
 }

@@ -13,7 +13,7 @@ import { settle, type WriteTransaction, write } from '../transaction.ts';
 import { lockKeyToChange } from './changeable-key.ts';
 import { unlessNameTaken } from './create.ts';
 import { heldBy, heldByRole, risingFaults } from './held.ts';
-import { isNameTaken, KEY_ENDED, lifeBounds, NAME_TAKEN, readKey } from './key-row.ts';
+import { isNameTaken, KEY_ENDED, lifeBounds, NAME_TAKEN, readKey, releaseName } from './key-row.ts';
 import { keyMemo } from './told.ts';
 
 /** What is left out stays. */
@@ -101,6 +101,7 @@ async function store(
   const { name, note, scopes, expiresAt, allowedAddresses } = after;
   const data = { name, nameFolded: fold(name), note, expiresAt };
   const lists = { scopes: [...scopes], allowedAddresses: [...allowedAddresses] };
+  if (name !== before.name) await releaseName(prisma, before.networkId, name);
   await prisma.apiKey.update({ where: { id: before.id }, data: { ...data, ...lists } });
   const pick = (record: Prisma.InputJsonObject): Prisma.InputJsonObject =>
     Object.fromEntries(changed.map((field) => [field, record[field]]));
