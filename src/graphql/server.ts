@@ -144,12 +144,12 @@ async function told(call: Call, onBug: OnBug): Promise<WrittenResult> {
 }
 
 /**
- * What never ran costs nothing; what was stopped because its answer became too large has cost all that it asked for.
+ * What never ran costs nothing, and what an earlier request had done is told again for nothing; what was stopped because its answer became too large has cost all that it asked for.
  * Where an error took the data away, what did run has cost all that it may have used.
  */
 function pointsUsed({ cost, context, isStopped }: Call, result: ExecutionResult): number {
   if (cost !== null && (isStopped || context.answer.refusal !== null)) return cost.requested;
-  if (cost === null || result.data === undefined) return 0;
+  if (cost === null || result.data === undefined || context.services.areReplayed === true) return 0;
   const refused = result.data === null ? refusedRoots(result, context.requestId) : NONE;
   return cost.actual(result.data, refused, context.reads.countedRows);
 }

@@ -5,7 +5,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 const PREFLIGHT_MAX_AGE_SECONDS = 600;
-const EXPOSED = 'X-Request-Id, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate';
+const EXPOSED = 'X-Request-Id, RateLimit, RateLimit-Policy, Retry-After, Idempotent-Replayed, WWW-Authenticate';
 
 export class Cors {
   readonly #origins: ReadonlySet<string>;

@@ -158,6 +158,8 @@ async function work(
   const budget: PointBudget = { points: parts.maxCost };
   const answer = new AnswerSize(parts.answerMaxBytes, exchange.held);
   const running: { limits: Context['limits'] | null } = { limits: null };
+  /** Of each operation: whether all that it was to write had been done before; null where it wrote nothing. */
+  const replays: (boolean | null)[] = [];
   const run = async (text: string | null, operation: number) => {
     const own = idempotency === null ? null : { ...idempotency, operation };
     const context = parts.contextFor(visit.principal, exchange, budget, own, answer);
@@ -167,6 +169,7 @@ async function work(
     const asked = { method, search, accept: request.headers.accept, body: text, signal, recheck };
     const result = await parts.cancellable(visit.principal, signal, () => parts.graphql.handle(asked, context));
     note(parts, exchange, visit.principal, result);
+    replays.push(context.services.areReplayed);
     running.limits = null;
     return result;
   };
@@ -176,7 +179,14 @@ async function work(
   // all that it sees of this request lives on until the next full collection of garbage.
   const lateAlone = (refusal: GatehouseError) => late(refusal, running.limits?.report() ?? null);
   exchange.late = lateAlone;
-  if (operations === null) return run(body, 0);
+  const sayWhetherReplayed = () => {
+    if (replays.includes(true) && !replays.includes(false)) exchange.headers['idempotent-replayed'] = 'true';
+  };
+  if (operations === null) {
+    const alone = await run(body, 0);
+    sayWhetherReplayed();
+    return alone;
+  }
   const answers: GraphqlAnswer[] = [];
   // What was done must not be lost with what was not: it may be a token, which is shown once.
   const lateInBatch = (refusal: GatehouseError) => {
@@ -189,6 +199,7 @@ async function work(
     const refusal = index === 0 ? null : await refusedAgain(parts, exchange, visit);
     answers.push(refusal ?? (await run(operation, index)));
   }
+  sayWhetherReplayed();
   return batchAnswer(answers);
 }
 

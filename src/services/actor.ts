@@ -35,6 +35,8 @@ export interface Origin extends Source {
 export interface WriteIdentity extends Idempotency {
   /** From 0, in the order of the operation's writes. */
   readonly ordinal: number;
+  /** Told where the write had been done before, and is only told of again; maybe more than once. */
+  readonly onReplayed: () => void;
 }
 
 export const COMMAND_LINE: Origin = {

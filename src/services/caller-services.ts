@@ -31,6 +31,8 @@ export class CallerServices {
   readonly #idempotency: Idempotency | null;
   readonly #networkId: string;
   #writes = 0;
+  /** The numbers of those that had been done before. */
+  readonly #replayed = new Set<number>();
 
   /** `idempotency`: where the request may be sent again. */
   constructor(database: Database, actor: KeyActor, source: Source, idempotency: Idempotency | null = null) {
@@ -38,6 +40,11 @@ export class CallerServices {
     this.#origin = { ...source, actor };
     this.#idempotency = idempotency;
     this.#networkId = actor.principal.networkId;
+  }
+
+  /** Whether an earlier request had done all that this one was to write; null where it wrote nothing. */
+  get areReplayed(): boolean | null {
+    return this.#writes === 0 ? null : this.#replayed.size === this.#writes;
   }
 
   createApiKey(input: Omit<CreateApiKeyInput, 'adminId'>): Promise<ToldApiKey> {
@@ -93,9 +100,10 @@ export class CallerServices {
 
   /** An operation's writes come one after the other, in the same order whenever it is sent: a number tells them apart. */
   #nextOrigin(): Origin {
-    if (this.#idempotency === null) return this.#origin;
     const ordinal = this.#writes;
     this.#writes += 1;
-    return { ...this.#origin, idempotency: { ...this.#idempotency, ordinal } };
+    if (this.#idempotency === null) return this.#origin;
+    const onReplayed = () => void this.#replayed.add(ordinal);
+    return { ...this.#origin, idempotency: { ...this.#idempotency, ordinal, onReplayed } };
   }
 }

@@ -32,7 +32,10 @@ export async function once<Result>(
   const { keyId } = actor.principal;
   await lock(prisma, keyId, identity);
   const found = await find(prisma, keyId, identity);
-  if (found !== undefined) return memo.restore(found.outcome, prisma);
+  if (found !== undefined) {
+    identity.onReplayed();
+    return memo.restore(found.outcome, prisma);
+  }
   const result = await work();
   const outcome = memo.save(result);
   if (outcome !== null) await keep(prisma, keyId, identity, outcome);

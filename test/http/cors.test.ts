@@ -7,7 +7,7 @@ const ORIGIN = 'https://app.example.org';
 const suite = useGateway({ CORS_ORIGINS: `${ORIGIN}, http://localhost:3000` });
 const closed = useGateway();
 
-const EXPOSED = 'X-Request-Id, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate';
+const EXPOSED = 'X-Request-Id, RateLimit, RateLimit-Policy, Retry-After, Idempotent-Replayed, WWW-Authenticate';
 const PATHS = ['/graphql', '/networks/some-network/graphql'];
 
 /** The CORS headers of an answer alone. */

@@ -353,15 +353,20 @@ describe('in a batch', () => {
       body: JSON.stringify(operations),
     });
     const answers = (await reply.json()) as { data?: Record<string, never>; errors?: unknown }[];
+    replayed = reply.headers.get('idempotent-replayed');
     return answers.map(({ data, errors }) => ({ data, errors }));
   };
+  /** What the last one's header says. */
+  let replayed: string | null = null;
   const create = (name: string) => ({ query: CREATE, variables: { name } });
   const upsert = { query: UPSERT, variables: { email: 'a@example.test' } };
 
   test('each operation is done once, also where one before it was not let in the first time', async () => {
     const own = await makeNetwork(suite.database);
     const first = await batch(own, 'x', [upsert, create('one'), create('two')]);
+    expect(replayed).toBeNull();
     const again = await batch(own, 'x', [upsert, create('one'), create('two')]);
+    expect(replayed).toBe('true');
     expect(again[0]).toEqual(first[0]);
     for (const index of [1, 2]) {
       expect(first[index]?.data?.['createApiKey']).toMatchObject({ token: expect.stringMatching(/^gk_live_/) });
@@ -376,6 +381,7 @@ describe('in a batch', () => {
       own.apiKey.id,
     ]);
     const later = await batch(own, 'x', [upsert, create('one'), create('two')]);
+    expect(replayed).toBeNull();
     expect(later[0]?.data?.['upsertMembers']).toMatchObject({ results: [{ outcome: 'UNCHANGED' }, {}] });
     expect(later.slice(1)).toEqual(again.slice(1));
   });

@@ -8,8 +8,10 @@ import { makeKey, makeNetwork, type TestNetwork } from '../support/fixtures.ts';
 import { useGateway } from '../support/suite.ts';
 
 const suite = useGateway({ QUERY_MAX_COST: '2000' });
-const CREATE = `mutation($input: CreateApiKeyInput!) { createApiKey(input: $input) { apiKey { id } token userErrors { code } } }`;
-const RENAME = `mutation($input: UpdateApiKeyInput!) { updateApiKey(input: $input) { apiKey { id name } userErrors { code } } }`;
+const CREATE =
+  'mutation($input: CreateApiKeyInput!) { createApiKey(input: $input) { apiKey { id } token userErrors { code } } }';
+const RENAME =
+  'mutation($input: UpdateApiKeyInput!) { updateApiKey(input: $input) { apiKey { id name } userErrors { code } } }';
 
 interface Outcome {
   readonly id: string | null;
@@ -30,7 +32,7 @@ async function rename({ token }: TestNetwork, id: string, name: string): Promise
 
 /** `after`: an interval of PostgreSQL, from now on. */
 async function expire(keyId: string, after = '-1 second'): Promise<void> {
-  await suite.database.pool.query(`UPDATE api_keys SET expires_at = clock_timestamp() + $2::interval WHERE id = $1`, [
+  await suite.database.pool.query('UPDATE api_keys SET expires_at = clock_timestamp() + $2::interval WHERE id = $1', [
     keyId,
     after,
   ]);
