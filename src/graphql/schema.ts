@@ -4,6 +4,7 @@ import { GraphQLEnumType, GraphQLSchema, isInterfaceType, isObjectType, lexicogr
 import { toId } from '../domain/id.ts';
 import { builder, isIdType } from './builder.ts';
 import { undeclaredSizes } from './cost.ts';
+import { completeDescriptions } from './descriptions.ts';
 import { declaredRateLimit, declaredScopes, directiveDefinitions } from './directives.ts';
 import { refuseOpenPayloads } from './payload-scopes.ts';
 import { tellRefusedAttempts } from './refused-attempts.ts';
@@ -36,6 +37,7 @@ export function buildSchema(): GraphQLSchema {
   refuseUndeclared(schema);
   refuseUnsized(schema);
   refuseOpenPayloads(schema);
+  completeDescriptions(schema);
   resolveIdsAtOnce(schema);
   tellRefusedAttempts(schema);
   return schema;

@@ -218,7 +218,11 @@ interface DeletePayload {
 const DeleteApiKeyPayload = builder.objectRef<DeletePayload>('DeleteApiKeyPayload').implement({
   description: 'The id of the key that is gone, or why it is not.',
   fields: (t) => ({
-    deletedId: t.id({ nullable: true, resolve: ({ deletedId }) => deletedId }),
+    deletedId: t.id({
+      nullable: true,
+      description: 'The id of the key that is gone; null where it was not deleted.',
+      resolve: ({ deletedId }) => deletedId,
+    }),
     userErrors: userErrorsField(t),
   }),
 });

@@ -45,19 +45,19 @@ builder.node(ApiKeyRef, {
       description: 'The token before the last rotation, while it still works; null where there is none.',
       resolve: previousTokenOf,
     }),
-    status: t.field({ type: KeyStatusEnum, resolve: statusOf }),
+    status: t.field({ type: KeyStatusEnum, description: 'Whether it works.', resolve: statusOf }),
     scopes: t.field({
       type: [ScopeEnum],
       description:
         "What the key was given. What it may do is that within its admin's present role: see `Viewer.scopes`.",
       resolve: (key) => key.scopes.filter(isScope),
     }),
-    environment: t.expose('environment', { type: KeyEnvironmentEnum }),
+    environment: t.expose('environment', { type: KeyEnvironmentEnum, description: 'A LIVE key or a TEST key.' }),
     allowedAddresses: t.stringList({
       description: 'From where it may be used: addresses and blocks of them (CIDR). An empty list: from everywhere.',
       resolve: (key) => key.allowedAddresses,
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
     createdBy: t.field({
       type: AdminRef,
       nullable: true,
@@ -72,7 +72,11 @@ builder.node(ApiKeyRef, {
     }),
     expiresAt: t.expose('expiresAt', { type: 'DateTime', nullable: true, description: 'Null: never.' }),
     lastUsedAt: t.expose('lastUsedAt', { type: 'DateTime', nullable: true, description: 'Null: not yet.' }),
-    revokedAt: t.expose('revokedAt', { type: 'DateTime', nullable: true }),
+    revokedAt: t.expose('revokedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was revoked; null: it was not.',
+    }),
     revokedReason: t.exposeString('revokedReason', {
       nullable: true,
       description: 'Why it was revoked, as whoever did it said: text to be shown as it is, never as HTML or a link.',

@@ -17,8 +17,8 @@ const NAME_PART_MAX_CHARACTERS = 100;
 export const ApiKeyFilter = builder.inputType('ApiKeyFilter', {
   description: 'Which keys: those that satisfy every field that is given. In a list, any one of its values will do.',
   fields: (t) => ({
-    status: t.field({ type: [KeyStatusEnum] }),
-    environment: t.field({ type: [KeyEnvironmentEnum] }),
+    status: t.field({ type: [KeyStatusEnum], description: 'Whether they work.' }),
+    environment: t.field({ type: [KeyEnvironmentEnum], description: 'LIVE keys or TEST keys.' }),
     scope: t.field({ type: [ScopeEnum], description: 'Keys that were given any of these.' }),
     createdBy: t.idList({ description: 'The admins for whom they act: `adm_…`.' }),
     createdByKey: t.idList({ description: 'The keys that they were made with: `key_…`.' }),

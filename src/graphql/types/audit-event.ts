@@ -31,7 +31,12 @@ const AuditActorKind = builder.enumType('AuditActorKind', {
 
 const AuditSubjectType = builder.enumType('AuditSubjectType', {
   description: 'What a change can be of.',
-  values: AUDIT_SUBJECTS,
+  values: {
+    Network: { description: 'The network itself.' },
+    Admin: { description: 'An admin.' },
+    ApiKey: { description: 'A key.' },
+    Member: { description: 'A member, or several.' },
+  } satisfies Record<AuditSubject, { readonly description: string }>,
 });
 
 const ACTIONS_IN_WORDS = Object.entries(AUDIT_ACTIONS)
@@ -48,7 +53,7 @@ const AuditEventRef = builder.prismaNode('AuditEvent', {
     action: t.exposeString('action', {
       description: `What was done. A later release may know more actions.\n\n${ACTIONS_IN_WORDS}`,
     }),
-    actorKind: t.expose('actorKind', { type: AuditActorKind }),
+    actorKind: t.expose('actorKind', { type: AuditActorKind, description: 'Who did it.' }),
     actorId: t.id({
       nullable: true,
       description: 'The id of the key or admin that did it; null for the operator and for whoever reports a leak.',
@@ -66,7 +71,11 @@ const AuditEventRef = builder.prismaNode('AuditEvent', {
       description: 'On whose authority: the admin in person, or the one whom the key acted for; null for the operator.',
       resolve: ({ adminId }, _args, { loaders }) => (adminId === null ? null : loaders.admin.load(adminId)),
     }),
-    subjectType: t.field({ type: AuditSubjectType, resolve: (event) => event.subjectType as AuditSubject }),
+    subjectType: t.field({
+      type: AuditSubjectType,
+      description: 'What was changed.',
+      resolve: (event) => event.subjectType as AuditSubject,
+    }),
     subjectId: t.id({
       nullable: true,
       description: 'The id of what was changed; null where that was many things.',
@@ -121,13 +130,13 @@ const AuditEventFilter = builder.inputType('AuditEventFilter', {
   description: 'Which events: those that satisfy every field that is given. In a list, any one of its values will do.',
   fields: (t) => ({
     action: t.stringList({ description: 'Such as `key.created`: see `AuditEvent.action`.' }),
-    actorKind: t.field({ type: [AuditActorKind] }),
+    actorKind: t.field({ type: [AuditActorKind], description: 'By whom.' }),
     actorId: t.id({
       description:
         '`key_…`: what was done with this key. `adm_…`: what this admin did, in person and by every key that acted for ' +
         'the admin.',
     }),
-    subjectType: t.field({ type: [AuditSubjectType] }),
+    subjectType: t.field({ type: [AuditSubjectType], description: 'Of what.' }),
     subjectId: t.id({ description: 'What was done to the thing of this id, be it there still or not.' }),
     since: t.field({ type: 'DateTime', description: 'From this moment on.' }),
     until: t.field({ type: 'DateTime', description: 'Before this moment.' }),

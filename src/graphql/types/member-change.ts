@@ -38,10 +38,16 @@ const MemberChangeRef = builder.objectRef<Change>('MemberChange').implement({
   description: "A member's latest change. Earlier ones since the position are in it.",
   extensions: declare(requiresScopes('members:read'), cost(CHANGE_POINTS)),
   fields: (t) => ({
-    kind: t.expose('kind', { type: MemberChangeKind }),
+    kind: t.expose('kind', { type: MemberChangeKind, description: 'What became of it.' }),
     id: t.id({ description: '`mem_…`', resolve: ({ id }) => toId('Member', id) }),
-    externalId: t.exposeString('externalId', { nullable: true }),
-    changedAt: t.expose('changedAt', { type: 'DateTime' }),
+    externalId: t.exposeString('externalId', {
+      nullable: true,
+      description: 'The externalId that it has, or had last.',
+    }),
+    changedAt: t.expose('changedAt', {
+      type: 'DateTime',
+      description: "When it was changed, by the database's clock.",
+    }),
     member: t.field({
       type: MemberRef,
       nullable: true,
@@ -61,7 +67,11 @@ interface Changes {
 const MemberChangesRef = builder.objectRef<Changes>('MemberChanges').implement({
   description: 'A page of the feed of changes, in the order in which they were committed; each member once.',
   fields: (t) => ({
-    changes: t.field({ type: [MemberChangeRef], resolve: ({ changes }) => [...changes] }),
+    changes: t.field({
+      type: [MemberChangeRef],
+      description: 'In the order in which they were committed.',
+      resolve: ({ changes }) => [...changes],
+    }),
     position: t.exposeString('position', {
       description: 'Give it as `after` to go on from here: at once, or any time.',
     }),

@@ -31,7 +31,7 @@ const TimeRange = builder.inputType('TimeRange', {
 const CustomFieldFilter = builder.inputType('CustomFieldFilter', {
   description: 'A custom field that has a value.',
   fields: (t) => ({
-    name: t.string({ required: true }),
+    name: t.string({ required: true, description: 'The name of the custom field, as it is written.' }),
     equals: t.field({
       type: 'JSON',
       required: true,
@@ -45,8 +45,8 @@ const CONTAINED = `without regard to case; where it is shorter than ${CONTAINED_
 export const MemberFilter = builder.inputType('MemberFilter', {
   description: 'Which members: those that satisfy every field that is given. In a list, any one of its values will do.',
   fields: (t) => ({
-    role: t.field({ type: [MemberRoleEnum] }),
-    status: t.field({ type: [MemberStatusEnum] }),
+    role: t.field({ type: [MemberRoleEnum], description: 'Members in any of these roles.' }),
+    status: t.field({ type: [MemberStatusEnum], description: 'Members of any of these.' }),
     tags: t.stringList({
       description: `Members with any of these tags, as they are written; at most ${FILTER_VALUES_MAX}.`,
     }),
@@ -65,7 +65,7 @@ export const MemberFilter = builder.inputType('MemberFilter', {
       description: `Members that have all of these; at most ${CUSTOM_FILTERS_MAX}.`,
     }),
     createdAt: t.field({ type: TimeRange, description: 'When they joined.' }),
-    updatedAt: t.field({ type: TimeRange }),
+    updatedAt: t.field({ type: TimeRange, description: 'When they were last changed.' }),
     lastActiveAt: t.field({ type: TimeRange, description: 'Who was never active is in no range.' }),
   }),
 });

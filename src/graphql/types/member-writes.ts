@@ -25,8 +25,8 @@ const CUSTOM_FIELDS = 'An object. What it names is set, or erased by null; other
 /** What a member has beside an address and a name. Absent: it stays, or is the default of a new member. */
 const optionalFields = (t: Parameters<Parameters<typeof builder.inputType>[1]['fields']>[0]) => ({
   externalId: t.string({ description: 'Unique in the network. Null: none.' }),
-  role: t.field({ type: MemberRoleEnum }),
-  status: t.field({ type: MemberStatusEnum }),
+  role: t.field({ type: MemberRoleEnum, description: 'Of a new member, where absent: MEMBER.' }),
+  status: t.field({ type: MemberStatusEnum, description: 'Of a new member, where absent: ACTIVE.' }),
   avatarUrl: t.string({ description: 'An http or https URL. Null: none.' }),
   location: t.string({ description: 'Null: none.' }),
   tags: t.stringList({ description: 'All of them: others are dropped.' }),
@@ -40,8 +40,11 @@ const UpsertMember = builder.inputType('UpsertMember', {
     'A member as it is to be: known by externalId, else by address. What is absent stays; a new member has both an ' +
     'address and a name.',
   fields: (t) => ({
-    email: t.string({ extensions: requiresScopes('members:email') }),
-    name: t.string(),
+    email: t.string({
+      description: 'The e-mail address. Unique in the network, without regard to case.',
+      extensions: requiresScopes('members:email'),
+    }),
+    name: t.string({ description: 'What they are called.' }),
     ...optionalFields(t),
   }),
 });
@@ -57,8 +60,11 @@ const UpdateMemberInput = builder.inputType('UpdateMemberInput', {
   description: 'Which member to change, and what. What is absent stays.',
   fields: (t) => ({
     id: t.id({ required: true, description: '`mem_…`' }),
-    email: t.string({ extensions: requiresScopes('members:email') }),
-    name: t.string(),
+    email: t.string({
+      description: 'The e-mail address. Unique in the network, without regard to case.',
+      extensions: requiresScopes('members:email'),
+    }),
+    name: t.string({ description: 'What they are called.' }),
     ...optionalFields(t),
   }),
 });
@@ -70,7 +76,12 @@ const DeleteMembersInput = builder.inputType('DeleteMembersInput', {
 
 const MemberOutcome = builder.enumType('MemberOutcome', {
   description: 'What became of a member that was given.',
-  values: ['CREATED', 'UPDATED', 'UNCHANGED', 'REJECTED'] as const,
+  values: {
+    CREATED: { description: 'There was none; now there is.' },
+    UPDATED: { description: 'It was there, and is different now.' },
+    UNCHANGED: { description: 'It was so already.' },
+    REJECTED: { description: 'Nothing of it was stored: `userErrors` says why.' },
+  },
 });
 
 /** As it is now; null where there is none. What the request had read of it before may be outdated. */
@@ -84,12 +95,18 @@ const UpsertMemberResult = builder.objectRef<UpsertedMember>('UpsertMemberResult
   fields: (t) => ({
     outcome: t.field({
       type: MemberOutcome,
+      description: 'Whether it was created, changed, or neither.',
       resolve: ({ kind }) => kind.toUpperCase() as Uppercase<UpsertedMember['kind']>,
     }),
-    id: t.id({ nullable: true, resolve: (result) => ('id' in result ? toId('Member', result.id) : null) }),
+    id: t.id({
+      nullable: true,
+      description: '`mem_…`; null where it was rejected.',
+      resolve: (result) => ('id' in result ? toId('Member', result.id) : null),
+    }),
     member: t.field({
       type: MemberRef,
       nullable: true,
+      description: 'The member as it is now; null where it was rejected.',
       resolve: (result, _args, context) => fresh(context, 'id' in result ? result.id : null),
     }),
     userErrors: t.field({
@@ -110,7 +127,11 @@ const UpsertMembersPayload = builder
   .implement({
     description: 'A result for each member, in their order; none where the input as a whole is refused.',
     fields: (t) => ({
-      results: t.field({ type: [UpsertMemberResult], resolve: ({ results }) => [...results] }),
+      results: t.field({
+        type: [UpsertMemberResult],
+        description: 'One for each member, in their order.',
+        resolve: ({ results }) => [...results],
+      }),
       userErrors: userErrorsField(t),
     }),
   });
@@ -120,7 +141,12 @@ const UpdateMemberPayload = builder
   .implement({
     description: 'The member as it is now, or why there is none.',
     fields: (t) => ({
-      member: t.field({ type: MemberRef, nullable: true, resolve: ({ id }, _args, context) => fresh(context, id) }),
+      member: t.field({
+        type: MemberRef,
+        nullable: true,
+        description: 'The member as it is now; null where nothing was changed.',
+        resolve: ({ id }, _args, context) => fresh(context, id),
+      }),
       userErrors: userErrorsField(t),
     }),
   });

@@ -17,9 +17,12 @@ const MonthlyQuotaRef = builder.objectRef<MonthlyQuota>('MonthlyQuota').implemen
   description: 'How many requests all keys of the network may make in a calendar month (UTC).',
   extensions: cost(0),
   fields: (t) => ({
-    limit: t.exposeInt('limit'),
+    limit: t.exposeInt('limit', { description: 'The most in a month.' }),
     used: t.exposeInt('used', { description: 'Requests of this month that were let in, to within a few seconds.' }),
-    remaining: t.int({ resolve: ({ limit, used }) => Math.max(0, limit - used) }),
+    remaining: t.int({
+      description: 'What is left of this month.',
+      resolve: ({ limit, used }) => Math.max(0, limit - used),
+    }),
     enforced: t.exposeBoolean('enforced', {
       description: 'Whether requests past it are refused; else they are counted, and the operator is warned.',
     }),
@@ -41,8 +44,8 @@ export const NetworkRef = builder.prismaNode('Network', {
   extensions: requiresScopes('network:read'),
   fields: (t) => ({
     slug: t.exposeString('slug', { description: "The network's short name in addresses." }),
-    name: t.exposeString('name'),
-    plan: t.expose('plan', { type: PlanEnum }),
+    name: t.exposeString('name', { description: 'What the network is called.' }),
+    plan: t.expose('plan', { type: PlanEnum, description: 'Which limits its keys have.' }),
     requestsPerMinute: t.int({
       description: 'How many requests each key may make in any 60 seconds.',
       resolve: (network) => planNumbers(network.plan, network).requestsPerMinute,
@@ -67,8 +70,8 @@ export const NetworkRef = builder.prismaNode('Network', {
         'The longest that a key may live, from its making, in seconds: for keys that are made or changed under it. ' +
         'Null: ten years, or without an end.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it was last changed.' }),
   }),
 });
 

@@ -39,7 +39,7 @@ builder.queryField('node', (t) =>
     nullable: true,
     description: 'Anything by its id; null where there is nothing of this id that the token may see.',
     extensions: AUTHENTICATED,
-    args: { id: t.arg.id({ required: true }) },
+    args: { id: t.arg.id({ required: true, description: 'Of whatever kind.' }) },
     resolve: (_root, { id }, context, info) => findNode(id, context, info.schema) as Promise<never>,
   }),
 );
@@ -50,7 +50,7 @@ builder.queryField('nodes', (t) =>
     nullable: { list: false, items: true },
     description: `Several things by their ids, at most ${NODES_MAX}, in the order of the ids; null as in \`node\`.`,
     extensions: declare(AUTHENTICATED, listSize({ assumedSize: NODES_MAX, slicingArguments: ['ids'] })),
-    args: { ids: t.arg.idList({ required: true }) },
+    args: { ids: t.arg.idList({ required: true, description: `At most ${NODES_MAX}, of whatever kinds.` }) },
     resolve(_root, { ids }, context, info) {
       if (ids.length > NODES_MAX) throw badInput(`\`ids\` takes at most ${NODES_MAX} ids, not ${ids.length}`, 'ids');
       return ids.map((id) => findNode(id, context, info.schema)) as Promise<never>[];

@@ -19,10 +19,10 @@ const RateLimitWindowRef = builder.objectRef<LimitState>('RateLimitWindow').impl
       description:
         '`requests`, `network-requests`, `cost` (points), `month` where the network has a quota, or the field that declares it (`@rateLimit`).',
     }),
-    scope: t.expose('scope', { type: LimitScopeEnum }),
+    scope: t.expose('scope', { type: LimitScopeEnum, description: 'Whose requests it counts.' }),
     limit: t.exposeInt('max', { description: 'The most that the window may hold.' }),
-    windowSeconds: t.exposeInt('windowSeconds'),
-    remaining: t.exposeInt('remaining'),
+    windowSeconds: t.exposeInt('windowSeconds', { description: 'How long the window is.' }),
+    remaining: t.exposeInt('remaining', { description: 'What is left of it now.' }),
     resetAt: t.field({ type: 'DateTime', description: 'When all of it is there again.', resolve: resetAt }),
   }),
 });
@@ -35,8 +35,15 @@ export const RateLimitRef = builder.objectRef<RateLimits>('RateLimit').implement
   extensions: cost(0),
   fields: (t) => ({
     limit: t.int({ description: 'Requests of this key in any 60 seconds.', resolve: ([requests]) => requests.max }),
-    remaining: t.int({ resolve: ([requests]) => requests.remaining }),
-    resetAt: t.field({ type: 'DateTime', resolve: ([requests], args, context) => resetAt(requests, args, context) }),
+    remaining: t.int({
+      description: 'Requests of this key that are left now.',
+      resolve: ([requests]) => requests.remaining,
+    }),
+    resetAt: t.field({
+      type: 'DateTime',
+      description: 'When all of them are there again.',
+      resolve: ([requests], args, context) => resetAt(requests, args, context),
+    }),
     windows: t.field({
       type: [RateLimitWindowRef],
       description: 'Every limit, also those of fields that this request does not use.',

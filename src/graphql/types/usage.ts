@@ -3,8 +3,8 @@ import {
   addUsage,
   BUCKET_MS,
   NO_USAGE,
-  USAGE_BUCKETS,
   USAGE_BUCKETS_MAX,
+  type UsageBucket,
   type UsageFigures,
   type UsageRange,
   usageRange,
@@ -18,7 +18,11 @@ import { NetworkRef } from './network.ts';
 
 const UsageBucketSize = builder.enumType('UsageBucketSize', {
   description: 'How long the time is that a bucket of usage covers. Each begins in UTC.',
-  values: USAGE_BUCKETS,
+  values: {
+    MINUTE: { description: 'A minute.' },
+    HOUR: { description: 'An hour.' },
+    DAY: { description: 'A day.' },
+  } satisfies Record<UsageBucket, { readonly description: string }>,
 });
 
 /** Whole numbers. GraphQL's Int ends at 2^31, which a network's cost of a year can pass. */
@@ -36,7 +40,7 @@ const UsageBucketRef = builder.objectRef<UsageEntry>('UsageBucket').implement({
   description: 'Usage of one minute, hour or day.',
   extensions: cost(BUCKET_POINTS),
   fields: (t) => ({
-    startsAt: t.expose('startsAt', { type: 'DateTime' }),
+    startsAt: t.expose('startsAt', { type: 'DateTime', description: 'The start of that time.' }),
     requests: t.exposeFloat('requests', { description: FIGURES.requests }),
     errors: t.exposeFloat('errors', { description: FIGURES.errors }),
     limited: t.exposeFloat('limited', { description: FIGURES.limited }),
@@ -85,7 +89,12 @@ const usageArgs = builder.args((t) => ({
     type: 'DateTime',
     description: `Rounded up to its bucket; absent: now. At most ${USAGE_BUCKETS_MAX} buckets after \`since\`.`,
   }),
-  bucket: t.field({ type: UsageBucketSize, required: true, defaultValue: 'HOUR' }),
+  bucket: t.field({
+    type: UsageBucketSize,
+    required: true,
+    defaultValue: 'HOUR',
+    description: 'How long the time is that each bucket covers.',
+  }),
 }));
 
 type UsageArgs = Parameters<typeof usageRange>[0];

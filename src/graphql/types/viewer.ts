@@ -10,11 +10,14 @@ const ViewerRef = builder.objectRef<Principal>('Viewer').implement({
   description: 'Who is calling: the admin whom the token acts for, and what the token may do.',
   fields: (t) => ({
     id: t.id({ description: "The admin's id.", resolve: ({ adminId }) => toId('Admin', adminId) }),
-    name: t.exposeString('adminName'),
-    email: t.exposeString('adminEmail'),
-    networkId: t.id({ resolve: ({ networkId }) => toId('Network', networkId) }),
-    role: t.expose('adminRole', { type: AdminRoleEnum }),
-    createdAt: t.expose('adminCreatedAt', { type: 'DateTime' }),
+    name: t.exposeString('adminName', { description: "The admin's name." }),
+    email: t.exposeString('adminEmail', { description: "The admin's e-mail address." }),
+    networkId: t.id({
+      description: 'The network that the token belongs to.',
+      resolve: ({ networkId }) => toId('Network', networkId),
+    }),
+    role: t.expose('adminRole', { type: AdminRoleEnum, description: "The admin's role now." }),
+    createdAt: t.expose('adminCreatedAt', { type: 'DateTime', description: 'When the admin was added.' }),
     apiKey: t.field({
       type: ApiKeyRef,
       description: 'The key whose token was sent.',
@@ -30,7 +33,7 @@ const ViewerRef = builder.objectRef<Principal>('Viewer').implement({
       description: "What the token may do now: the key's scopes within its admin's present role.",
       resolve: ({ scopes }) => [...scopes],
     }),
-    plan: t.expose('plan', { type: PlanEnum }),
+    plan: t.expose('plan', { type: PlanEnum, description: "The network's plan." }),
     rateLimit: t.field({
       type: RateLimitRef,
       description: 'What is left of each limit, this request counted.',
