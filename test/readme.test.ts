@@ -13,7 +13,7 @@ import { TOKEN_LENGTH } from '../src/domain/token.ts';
 import { USAGE_BUCKETS_MAX } from '../src/domain/usage.ts';
 import { USER_ERROR_CODES } from '../src/domain/user-error.ts';
 import { PAGE_DEFAULT, PAGE_MAX } from '../src/graphql/connection.ts';
-import { type Clone, type Example, examplesIn, openClone, readDocument, tableIn } from './support/documents.ts';
+import { type Clone, type Example, examplesIn, isHere, openClone, readDocument, tableIn } from './support/documents.ts';
 import { ROOT } from './support/program.ts';
 import { useGateway } from './support/suite.ts';
 
@@ -115,15 +115,6 @@ function pattern(text: string): RegExp {
 }
 
 const SPECIAL = /[\\^$.*+?()[\]{}|]/g;
-
-function isHere(command: string): boolean {
-  try {
-    execFileSync(command, ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 describe('what the documents say of the code', () => {
   const code = (text: string) => `\`${text}\``;

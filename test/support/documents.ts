@@ -1,5 +1,5 @@
 /** The documents of the repository as programs: their fenced examples, run in something like a fresh clone. */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -146,5 +146,15 @@ async function waitFor<Value>(look: () => Value | undefined): Promise<Value> {
     const value = look();
     if (value !== undefined) return value;
     await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Whether a program is on this machine. */
+export function isHere(command: string): boolean {
+  try {
+    execFileSync(command, ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
   }
 }
