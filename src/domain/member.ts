@@ -7,6 +7,7 @@
  * lastActiveAt; a custom field by null alone); for role, status and createdAt they say no more than absence. CSV cannot erase: its readers take
  * an empty cell for an absent one.
  */
+import { asciiDomain, emailIdentity, endsInNumber, visibleDomain } from './email-identity.ts';
 import { characters, fold, hasControlCharacters, isWellFormed } from './text.ts';
 
 export const MEMBER_ROLES = ['OWNER', 'ADMIN', 'MODERATOR', 'MEMBER'] as const;
@@ -52,6 +53,10 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
 export interface MemberFields {
   readonly email: string | undefined;
   readonly emailFolded: string | undefined;
+  /** Null: it is the folded address (domain/email-identity.ts). */
+  readonly emailIdentity: string | null | undefined;
+  /** The texts under which the mailbox may be stored; none where no address is given. */
+  readonly emailLookups: readonly string[];
   readonly name: string | undefined;
   readonly nameFolded: string | undefined;
   readonly externalId: string | null | undefined;
@@ -140,7 +145,15 @@ export function parseMemberFields(
     customFields: parseCustomFields(custom, faults),
   };
   if (faults.length > 0) return { ok: false, faults };
-  return { ok: true, member: { email, emailFolded: foldedOf(email), name, nameFolded: foldedOf(name), ...rest } };
+  return { ok: true, member: { ...emailFields(email), name, nameFolded: foldedOf(name), ...rest } };
+}
+
+function emailFields(
+  email: string | undefined,
+): Pick<MemberFields, 'email' | 'emailFolded' | 'emailIdentity' | 'emailLookups'> {
+  if (email === undefined) return { email, emailFolded: undefined, emailIdentity: undefined, emailLookups: [] };
+  const { identity, lookups } = emailIdentity(email);
+  return { email, emailFolded: fold(email), emailIdentity: identity, emailLookups: lookups };
 }
 
 export const REQUIRED = 'is required';
@@ -244,7 +257,8 @@ const ADDRESS_LITERAL = /^\[(?:\d{1,3}(?:\.\d{1,3}){3}|IPv6:[0-9A-Fa-f:.]+)\]$/;
 
 /**
  * RFC 5321 and 6531 as far as the world keeps to them: plus tags, quoted local parts, local parts and domains in any
- * script, and local parts of more than 64 characters, which exist. Kept as written; fold() is what makes it unique.
+ * script, and local parts of more than 64 characters, which exist. Kept as written, but for what nobody sees in a domain and
+ * its full stops (visibleDomain): mail programs and people compare what is shown. emailIdentity() is what makes it unique.
  */
 export function parseEmail(input: unknown): Parsed<string> {
   const text = trimmed(input);
@@ -255,14 +269,23 @@ export function parseEmail(input: unknown): Parsed<string> {
     return { reason: `must have at most ${EMAIL_MAX_CHARACTERS} characters` };
   const at = value.lastIndexOf('@');
   const local = value.slice(0, at);
-  const isAddress =
-    at > 0 && (LOCAL_PART.test(local) || QUOTED_LOCAL_PART.test(local)) && isDomain(value.slice(at + 1));
-  return isAddress ? foldable(value) : { reason: 'must be an e-mail address' };
+  if (at < 1 || !(LOCAL_PART.test(local) || QUOTED_LOCAL_PART.test(local))) return NOT_AN_ADDRESS;
+  const domain = parseDomain(value.slice(at + 1));
+  return 'reason' in domain ? domain : foldable(`${local}@${domain.value}`);
 }
 
-function isDomain(domain: string): boolean {
-  if (ADDRESS_LITERAL.test(domain)) return true;
-  return domain.split('.').every((label) => LABEL.test(label) && !isLongerThan(label, LABEL_MAX_CHARACTERS));
+const NOT_AN_ADDRESS = { reason: 'must be an e-mail address' };
+
+function parseDomain(given: string): Parsed<string> {
+  if (ADDRESS_LITERAL.test(given)) return { value: given };
+  const domain = visibleDomain(given);
+  const isDomain = domain.split('.').every((label) => LABEL.test(label) && !isLongerThan(label, LABEL_MAX_CHARACTERS));
+  if (!isDomain) return NOT_AN_ADDRESS;
+  if (endsInNumber(domain)) {
+    return { reason: 'must not have a domain that ends in a number; an IP address stands in brackets: ada@[192.0.2.1]' };
+  }
+  if (asciiDomain(domain) === null) return { reason: 'must have a valid domain: this one has no ASCII form by UTS 46' };
+  return { value: domain };
 }
 
 // ——— time ———
