@@ -43,6 +43,7 @@ import { Metrics } from './observability/metrics.ts';
 import type { Source } from './services/actor.ts';
 import { LeakReports } from './services/api-keys/leak-reports.ts';
 import { CallerServices } from './services/caller-services.ts';
+import { IdentityJob } from './services/members/identity-job.ts';
 import { RetentionJob, type RetentionSettings } from './services/retention.ts';
 import type { CountedRequest } from './services/usage/buffer.ts';
 import { UsageRecorder } from './services/usage/recorder.ts';
@@ -106,6 +107,8 @@ export async function startGateway(config: Config, log: Logger, options: Gateway
     background.push(() => limits.close());
     const retention = new RetentionJob(database, log, retentionOf(config));
     background.push(() => retention.close());
+    const identities = new IdentityJob(database, log);
+    background.push(() => identities.close());
     const leakReports = new LeakReports(database, log, {
       keysAtOnce: Math.min(LEAKED_KEYS_AT_ONCE_MAX, Math.ceil(config.DATABASE_POOL_SIZE / 2)),
     });

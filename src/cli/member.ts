@@ -6,6 +6,7 @@ import { type ImportReport, importMembers } from '../services/members/import.ts'
 import type { SourceFormat } from '../services/members/source.ts';
 import { isJson, networkOption } from './arguments.ts';
 import { accepted, type Problem, problemOf, Refused, UsageError } from './failure.ts';
+import { addConflicts } from './member-conflicts.ts';
 import { startProgress } from './progress.ts';
 import { inSession, type Session, theNetwork } from './session.ts';
 import { openSource } from './source-file.ts';
@@ -14,6 +15,7 @@ export function addMemberCommands(program: Command): void {
   const member = program.command('member').description('members, the people of a network');
   addImport(member);
   addExport(member);
+  addConflicts(member);
 }
 
 interface MemberOptions {
@@ -47,9 +49,9 @@ Columns of CSV, in any order, or keys of JSON Lines:
   lastActiveAt  when they were last active in your community, likewise (never)
   any other     becomes a custom field of that name
 
-A member is known by externalId, else by e-mail address without regard to case, so an import can be repeated. What a
-line leaves out (in CSV: an empty cell) stays as it is; null in JSON Lines erases it. A line that is at fault is rejected
-with its number and reason, and the import goes on; the exit code is 0 all the same.
+A member is known by externalId, else by e-mail address without regard to case and to how its domain is spelled, so an
+import can be repeated. What a line leaves out (in CSV: an empty cell) stays as it is; null in JSON Lines erases it. A line
+that is at fault is rejected with its number and reason, and the import goes on; the exit code is 0 all the same.
 
 Examples:
   $ gatehouse member import --network acme members.csv

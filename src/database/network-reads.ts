@@ -4,9 +4,11 @@
  */
 import type pg from 'pg';
 import { AnswerSize } from '../domain/answer-size.ts';
+import type { EmailIdentity } from '../domain/email-identity.ts';
 import type { FeedState } from '../domain/feed-position.ts';
 import type { UsageRange } from '../domain/usage.ts';
 import type { Database } from './database.ts';
+import { EMAIL_LOOKUP } from './email-identity.ts';
 import type { Member, PrismaClient } from './generated/client.ts';
 import { type KeysetCondition, type KeysetPage, type KeysetTable, keysetPage, keysetRows } from './keyset.ts';
 import { keysetCount } from './keyset-count.ts';
@@ -81,12 +83,11 @@ export class NetworkReads {
     return this.#counted(longRows(table, wanted, ids.length), read, rowsBytes);
   }
 
-  /** `emailFolded`: the whole address, folded (domain/text.ts). */
-  async memberByEmail(emailFolded: string): Promise<Member | null> {
-    const lookup = { column: 'email_folded', type: 'text' };
-    const read = () => keysetRows<Member>(this.#database.pool, this.networkId, MEMBERS, [emailFolded], lookup);
-    const [member] = await this.#counted(1, read, rowsBytes);
-    return member ?? null;
+  /** Where two members have one mailbox (`gatehouse member conflicts`): the one whose address is spelled so. */
+  async memberByEmail({ folded, lookups }: EmailIdentity): Promise<Member | null> {
+    const read = () => keysetRows<Member>(this.#database.pool, this.networkId, MEMBERS, lookups, EMAIL_LOOKUP);
+    const members = await this.#counted(lookups.length, read, rowsBytes);
+    return members.find(({ emailFolded }) => emailFolded === folded) ?? members[0] ?? null;
   }
 
   async previousSecrets(keyIds: readonly string[]): Promise<PreviousSecret[]> {

@@ -13,21 +13,23 @@ import { domainToASCII, domainToUnicode } from 'node:url';
 import { fold } from './text.ts';
 
 /** ASCII that stands in no domain. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const REWRITTEN = /[[\u0000-\u007f]--[A-Za-z0-9._\-]]/v;
-const ASCII_DOMAIN = /^[a-z0-9_\-]+(?:\.[a-z0-9_\-]+)*$/;
+const ASCII_DOMAIN = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/;
 const LAST_LABEL_IS_NUMBER = /(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)\.?$/i;
 const INVISIBLE = /[\p{Cf}\p{Default_Ignorable_Code_Point}]/gv;
 const FULL_STOPS = /[\u3002\uff0e\uff61]/g;
 /** PostgreSQL indexes no more than 2,704 bytes, of which the network takes some. */
 const IDENTITY_MAX_BYTES = 2_048;
 
-/** What an address is stored and looked up by, beside its folded text. */
+/** What an address is stored and looked up by. */
 export interface EmailIdentity {
+  readonly folded: string;
   /** Null: it is the folded address itself, and nothing is to be stored. */
   readonly identity: string | null;
   /**
-   * The texts under which the mailbox may be stored, the folded address first. Rows of the previous release have no identity
-   * until it is filled in, so they are found by the usual spellings of their domain.
+   * The keys under which the mailbox may be stored (`keysOf`), its own spelling first. Rows of the previous release have no
+   * identity until it is filled in, so they are found by the usual spellings of their domain.
    */
   readonly lookups: readonly string[];
 }
@@ -35,17 +37,39 @@ export interface EmailIdentity {
 /** `email`: as it was given. An address without a valid domain is known by its folded text alone. */
 export function emailIdentity(email: string): EmailIdentity {
   const folded = fold(email);
-  if (!mayDiffer(folded)) return { identity: null, lookups: [folded] };
+  if (!mayDiffer(folded)) return { folded, identity: null, lookups: [folded] };
   const at = email.lastIndexOf('@');
   const ascii = asciiDomain(visibleDomain(email.slice(at + 1)));
-  if (ascii === null) return { identity: folded, lookups: [folded] };
   const local = fold(email.slice(0, at));
   const identity = `${local}@${ascii}`;
-  if (Buffer.byteLength(identity) > IDENTITY_MAX_BYTES) return { identity: folded, lookups: [folded] };
-  return { identity, lookups: [...new Set([folded, identity, `${local}@${fold(domainToUnicode(ascii))}`])] };
+  if (ascii === null || Buffer.byteLength(identity) > IDENTITY_MAX_BYTES) {
+    return { folded, identity: folded, lookups: keysOf(folded, folded) };
+  }
+  const spellings = [identity, `${local}@${fold(domainToUnicode(ascii))}`].filter(mayDiffer).map(ownKey);
+  return { folded, identity, lookups: [...new Set([ownKey(folded), identity, ...spellings])] };
 }
 
-/** Whether an identity can be another text than the folded address. SQL asks the same: EMAIL_PENDING. */
+/** The mailbox that an address names: one text for all spellings of its domain. */
+export function mailboxOf(email: string): string {
+  const { folded, identity } = emailIdentity(email);
+  return identity ?? folded;
+}
+
+/**
+ * The keys of a stored address; each is one member's in a network. `identity`: null where it is the folded address, or has
+ * not been worked out.
+ */
+export function keysOf(folded: string, identity: string | null): readonly string[] {
+  if (!mayDiffer(folded)) return [folded];
+  return identity === null ? [ownKey(folded)] : [ownKey(folded), identity];
+}
+
+/** An address as it is spelled, apart from all identities: none begins with a blank. */
+function ownKey(folded: string): string {
+  return ` ${folded}`;
+}
+
+/** Whether an identity can be another text than the folded address. SQL asks the same: database/email-identity.ts. */
 function mayDiffer(folded: string): boolean {
   return folded.includes('xn--') || Buffer.byteLength(folded) !== folded.length;
 }
@@ -77,7 +101,9 @@ export function endsInNumber(domain: string): boolean {
  * Everything else stays as it was given.
  */
 export function visibleDomain(domain: string): string {
-  return domain.replaceAll(INVISIBLE, (character) => (isIgnored(character) ? '' : character)).replaceAll(FULL_STOPS, '.');
+  return domain
+    .replaceAll(INVISIBLE, (character) => (isIgnored(character) ? '' : character))
+    .replaceAll(FULL_STOPS, '.');
 }
 
 /** Whether the function takes a character for none. It does not take joiners so, which some scripts need. */

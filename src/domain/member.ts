@@ -55,7 +55,7 @@ export interface MemberFields {
   readonly emailFolded: string | undefined;
   /** Null: it is the folded address (domain/email-identity.ts). */
   readonly emailIdentity: string | null | undefined;
-  /** The texts under which the mailbox may be stored; none where no address is given. */
+  /** The keys under which the mailbox may be stored; none where no address is given. */
   readonly emailLookups: readonly string[];
   readonly name: string | undefined;
   readonly nameFolded: string | undefined;
@@ -152,8 +152,8 @@ function emailFields(
   email: string | undefined,
 ): Pick<MemberFields, 'email' | 'emailFolded' | 'emailIdentity' | 'emailLookups'> {
   if (email === undefined) return { email, emailFolded: undefined, emailIdentity: undefined, emailLookups: [] };
-  const { identity, lookups } = emailIdentity(email);
-  return { email, emailFolded: fold(email), emailIdentity: identity, emailLookups: lookups };
+  const { folded, identity, lookups } = emailIdentity(email);
+  return { email, emailFolded: folded, emailIdentity: identity, emailLookups: lookups };
 }
 
 export const REQUIRED = 'is required';
@@ -282,7 +282,9 @@ function parseDomain(given: string): Parsed<string> {
   const isDomain = domain.split('.').every((label) => LABEL.test(label) && !isLongerThan(label, LABEL_MAX_CHARACTERS));
   if (!isDomain) return NOT_AN_ADDRESS;
   if (endsInNumber(domain)) {
-    return { reason: 'must not have a domain that ends in a number; an IP address stands in brackets: ada@[192.0.2.1]' };
+    return {
+      reason: 'must not have a domain that ends in a number; an IP address stands in brackets: ada@[192.0.2.1]',
+    };
   }
   if (asciiDomain(domain) === null) return { reason: 'must have a valid domain: this one has no ASCII form by UTS 46' };
   return { value: domain };

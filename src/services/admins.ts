@@ -1,6 +1,7 @@
 /** Admins: the people who manage a network, and for whom its keys act. */
 import type { Database } from '../database/database.ts';
 import { type Admin, Prisma } from '../database/generated/client.ts';
+import { mailboxOf } from '../domain/email-identity.ts';
 import { uuidOf } from '../domain/id.ts';
 import { parseEmail, parseName } from '../domain/member.ts';
 import type { AdminRole } from '../domain/scope.ts';
@@ -64,11 +65,32 @@ function fault(field: string, reason: string): UserError {
   return { code: 'INVALID', message: `${field}: ${reason}`, field: ['input', field] };
 }
 
-/** By e-mail address, case aside, or by public id (`adm_…`). Whoever was removed is not found. */
+/**
+ * By e-mail address, without regard to case and to how its domain is spelled, or by public id (`adm_…`). Whoever was
+ * removed is not found.
+ */
 export async function findAdmin(database: Database, networkId: string, reference: string): Promise<Admin | null> {
   const id = uuidOf('Admin', reference);
   const which = id === null ? { emailFolded: fold(reference.trim()) } : { id };
-  return database.prisma.admin.findFirst({ where: { networkId, removedAt: null, ...which } });
+  const found = await database.prisma.admin.findFirst({ where: { networkId, removedAt: null, ...which } });
+  if (found !== null || id !== null) return found;
+  const sameMailbox = await adminOfMailbox(database.prisma, networkId, reference.trim());
+  return sameMailbox === null ? null : database.prisma.admin.findUnique({ where: { id: sameMailbox } });
+}
+
+/** The id of the admin who has the mailbox. A network has few admins, so their mailboxes are worked out each time. */
+async function adminOfMailbox(
+  prisma: Pick<Prisma.TransactionClient, 'admin'>,
+  networkId: string,
+  email: string,
+): Promise<string | null> {
+  const mailbox = mailboxOf(email);
+  const admins = await prisma.admin.findMany({
+    where: { networkId, removedAt: null },
+    select: { id: true, email: true },
+    orderBy: { id: 'asc' },
+  });
+  return admins.find((admin) => mailboxOf(admin.email) === mailbox)?.id ?? null;
 }
 
 /** For whom the operator's keys act: the first owner, where there is none the first admin. */
@@ -121,6 +143,7 @@ async function create(
 ): Promise<AdminOutcome> {
   // Locked, so that of two first admins made at once only one becomes an owner by default.
   if ((await lockNetwork(prisma, networkId)) === null) return refused([NO_SUCH_NETWORK]);
+  if ((await adminOfMailbox(prisma, networkId, data.email)) !== null) return refused([EMAIL_TAKEN]);
   const role = wantedRole ?? ((await ownersOf(prisma, networkId)) === 0 ? 'OWNER' : 'ADMIN');
   const admin = await prisma.admin.create({ data: { id: newId(), networkId, role, ...data } });
   const subject = { type: 'Admin', id: admin.id } as const;

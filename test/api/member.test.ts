@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { newUuid, toId } from '../../src/domain/id.ts';
+import { fillIdentities } from '../../src/services/members/fill-identities.ts';
 import { makeMembers, makeNetwork } from '../support/fixtures.ts';
 import { BASE_DOMAIN, refusesAsAllDo } from '../support/refusals.ts';
 import { useGateway } from '../support/suite.ts';
@@ -50,6 +51,52 @@ describe('member', () => {
     const reply = await suite.call(token, QUERY, { variables: variables(String(member?.id)) });
     expect(reply.status).toBe(200);
     expect(reply.body).toEqual({ data: { member: null } });
+  });
+
+  test.for([
+    ['stored with its mailbox', '{ email: "Ada@Bücher.example", name: "Ada" }'],
+    ['stored by the release before', null],
+  ] as const)('is found by any spelling of its domain, %s', async ([, stored]) => {
+    const { network, token } = await makeNetwork(suite.database);
+    if (stored === null)
+      await makeMembers(suite.database, network.id, 1, () => ({ email: 'Ada@Bücher.example', name: 'Ada' }));
+    else await suite.call(token, `mutation { upsertMembers(input: { members: [${stored}] }) { userErrors { code } } }`);
+    const spellings = [
+      'ada@bücher.example',
+      'ada@xn--bcher-kva.example',
+      'ADA@XN--BCHER-KVA.EXAMPLE',
+      'ada@bücher\u3002example',
+    ];
+    for (const email of spellings) {
+      const found = await suite.call(token, QUERY, { variables: { email } });
+      expect(found.body.data.member, email).toMatchObject({ name: 'Ada' });
+      const listed = await suite.call(
+        token,
+        'query ($email: [String!]) { members(filter: { email: $email }) { totalCount nodes { name } } }',
+        {
+          variables: { email: [email, 'nobody@bücher.example'] },
+        },
+      );
+      expect(listed.body.data.members, email).toEqual({ totalCount: 1, nodes: [{ name: 'Ada' }] });
+    }
+    const other = await suite.call(token, QUERY, { variables: { email: 'ada@bucher.example' } });
+    expect(other.body.data.member).toBeNull();
+  });
+
+  test('of two that have one mailbox is the one whose address is spelled so; a filter finds both', async () => {
+    const { network, token } = await makeNetwork(suite.database);
+    const emails = ['ada@bücher.example', 'ada@xn--bcher-kva.example'];
+    await makeMembers(suite.database, network.id, 2, (index) => ({ email: emails[index] ?? '', name: `${index}` }));
+    await fillIdentities(suite.database, new AbortController().signal, network.id);
+    for (const [index, email] of emails.entries()) {
+      const { body } = await suite.call(token, QUERY, { variables: { email } });
+      expect(body.data.member.name).toBe(`${index}`);
+      const { body: listed } = await suite.call(
+        token,
+        `{ members(filter: { email: ["${email}"] }) { nodes { name } } }`,
+      );
+      expect(listed.data.members.nodes).toEqual([{ name: '0' }, { name: '1' }]);
+    }
   });
 
   test('of another network is not there, by id or by address', async () => {

@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
+import { toId } from '../../src/domain/id.ts';
 import { HARD_CSV, HARD_JSONL, HARD_MEMBERS } from '../services/hard-cases.ts';
 import { importText, jsonLines } from '../services/members.ts';
-import { makeNetwork, openTestDatabase } from '../support/fixtures.ts';
+import { makeMembers, makeNetwork, openTestDatabase } from '../support/fixtures.ts';
 import { ROOT } from '../support/program.ts';
 import { gatehouse, gatehouseJson, testSettings } from './command-line.ts';
 
@@ -112,5 +113,32 @@ describe('member export', () => {
     child.stdout.once('data', () => child.stdout.destroy());
     const [code] = (await once(child, 'close')) as [number | null];
     expect([code, stderr]).toEqual([0, '']);
+  });
+});
+
+describe('member conflicts', () => {
+  const EMAILS = ['ada@bücher.example', 'ada@xn--bcher-kva.example', 'bob@bücher.example'];
+
+  test('lists members that have one mailbox, for people and for programs', async () => {
+    const { id, slug } = await newNetwork();
+    const [ada, other] = await makeMembers(database, id, 3, (index) => ({
+      email: EMAILS[index] ?? '',
+      externalId: `${index}`,
+    }));
+    const [one, two] = [toId('Member', String(ada?.id)), toId('Member', String(other?.id))];
+    const args = ['member', 'conflicts', '--network', slug];
+    expect(await gatehouseJson(args)).toEqual([
+      {
+        mailbox: EMAILS[1],
+        member: { id: two, email: EMAILS[1], externalId: '1' },
+        heldBy: { id: one, email: EMAILS[0], externalId: '0' },
+      },
+    ]);
+    const { stdout } = await gatehouse(args);
+    expect(stdout).toContain(one);
+    expect(stdout).toContain(two);
+    expect(stdout).not.toContain('bob@');
+    await database.pool.query('DELETE FROM members WHERE id = $1', [other?.id]);
+    expect(await gatehouseJson(args)).toEqual([]);
   });
 });

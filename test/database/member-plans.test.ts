@@ -215,7 +215,7 @@ describe.for(Object.keys(SHARES) as (keyof typeof SHARES)[])('where the network 
     ['a tag of many', 'tags: ["half1"]', []],
     ['a tag of none', 'tags: ["none"]', ['members_terms_idx']],
     ['externalIds', 'externalId: ["crm-1", "crm-77", "none"]', ['members_network_id_external_id_key']],
-    ['addresses', 'email: ["m1@example.test", "m77@example.test", "none"]', ['members_network_id_email_folded_key']],
+    ['addresses', 'email: ["m1@example.test", "m77@example.test", "none"]', ['members_email_identity_key']],
     ['text in few names', 'nameContains: "abcd"', ['members_terms_idx']],
     ['text in no name', 'nameContains: "zzzz"', ['members_terms_idx']],
     ['how a name begins', 'nameContains: "ab"', ['members_terms_idx']],

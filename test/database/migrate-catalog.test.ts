@@ -19,6 +19,8 @@ const COLLATIONS = new Map([
   ['api_keys.name_folded', BYTEWISE],
   ['members.name_folded', BYTEWISE],
   ['members.email_folded', BYTEWISE],
+  ['members.email_identity', BYTEWISE],
+  ['members.email_identity_of', BYTEWISE],
   ['members.external_id', BYTEWISE],
   ['authentication_failures.reason', BYTEWISE],
   ['refused_attempts.action', BYTEWISE],
@@ -47,6 +49,8 @@ const CHECKS = new Map([
 ]);
 
 const INDEXES_BY_HAND = new Map([
+  ['members_email_identity_key', 'an expression: the mailbox while it is that of the address, else the address'],
+  ['members_email_pending_idx', 'partial by what this language cannot say: the mailbox is not worked out yet'],
   ['members_last_active_idx', 'an expression: null counts as before any time'],
   ['members_terms_idx', 'an expression: what a member has, as terms of its network'],
 ]);
@@ -149,8 +153,8 @@ test('the indexes, partial ones among them, are those of the datamodel, and the 
 
 test('no index depends on a locale: each text column in one sorts by its bytes', () => {
   const collated = Object.values(migrated.indexes).flatMap((index) => Object.entries(index.collated));
-  // Tags stand in an index as numbers alone.
-  const sorted = [...COLLATIONS.keys()].filter((column) => column !== 'members.tags');
+  // Of an expression these are not listed: tags stand in an index as numbers, and mailboxes have the column's collation.
+  const sorted = [...COLLATIONS.keys()].filter((column) => !/^members\.(tags|email_identity)/.test(column));
   expect(new Set(collated.map(([column]) => column))).toEqual(new Set(sorted));
   expect(new Set(collated.map(([, collation]) => collation))).toEqual(new Set(['C']));
 });

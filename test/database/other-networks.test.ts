@@ -29,8 +29,8 @@ let stopRecording: (() => void) | null = null;
 /** The tables of which a caller filters rows or names one. */
 const LISTS = /\b(members|api_keys|admins|audit_events|authentication_failures|refused_attempts|usage_counts)\b/;
 
-/** Stored rows, the gateway's own work in between (usage, retention), and how a token is verified. */
-const NOT_ASKED_FOR = /\bINSERT\b|= ANY\(ARRAY\(SELECT|FROM secrets s\n/;
+/** Stored rows, the gateway's own work in between (usage, retention, mailboxes), and how a token is verified. */
+const NOT_ASKED_FOR = /\bINSERT\b|= ANY\(ARRAY\(SELECT|email_identity_of IS DISTINCT|FROM secrets s\n/;
 
 beforeAll(async () => {
   for (const name of Object.keys(ROWS) as (keyof typeof ROWS)[]) networks[name] = await makeNetwork(suite.database);
@@ -82,6 +82,11 @@ async function fill(): Promise<void> {
         : [networks[name].network.id, 'own-', 'MEMBER', 'ACTIVE', 'owntag', 'team', 'ownteam', 'ourpeople', OWN_DAY],
     );
   }
+  await session.query(
+    `INSERT INTO members (id, network_id, name, name_folded, email, email_folded, email_identity, email_identity_of)
+     SELECT gen_random_uuid(), $1, 'Ada', 'ada', 'ada@bücher1.test', 'ada@bücher1.test', $2, 'ada@bücher1.test'`,
+    [networks.elsewhere.network.id, INTERNATIONAL.common],
+  );
   for (const { definition } of indexes) await session.query(definition);
   await session.query('ALTER INDEX members_terms_idx ALTER COLUMN 1 SET STATISTICS 0');
   await session.query('ALTER TABLE members ENABLE TRIGGER USER');
@@ -90,6 +95,8 @@ async function fill(): Promise<void> {
   session.release(true);
 }
 
+/** Both in ASCII, of one domain or its neighbour. */
+const INTERNATIONAL = { common: 'ada@xn--bcher1-3ya.test', nowhere: 'ada@xn--bcher0-3ya.test' };
 const COMMON_DAY = '2019-05-01T00:00:00Z';
 const EMPTY_DAY = '2017-05-01T00:00:00Z';
 const OWN_DAY = '2023-05-01T00:00:00Z';
@@ -246,6 +253,10 @@ const MEMBER_FILTERS = {
   tags: { common: 'tags: ["commontag"]', nowhere: 'tags: ["missingtg"]' },
   externalId: { common: 'externalId: ["crm-77"]', nowhere: 'externalId: ["crn-77"]' },
   email: { common: 'email: ["commonname77@commonname.test"]', nowhere: 'email: ["commonnamf77@commonname.test"]' },
+  'email, its domain not in ASCII': {
+    common: 'email: ["ada@bücher1.test"]',
+    nowhere: 'email: ["ada@bücher0.test"]',
+  },
   'a part of the name': { common: 'nameContains: "monnam"', nowhere: 'nameContains: "zxqwvk"' },
   'the whole name': { common: 'nameContains: "Commonname 78"', nowhere: 'nameContains: "Zxqwvkjpyt 78"' },
   'how the name begins': { common: 'nameContains: "co"', nowhere: 'nameContains: "zx"' },
@@ -361,6 +372,7 @@ describe('a lookup reads the same for', () => {
     await expectAlike(networks.large, (value) => `{ member(id: "${ids[value]}") { id } }`);
     const names = { common: 'commonname77', nowhere: 'commonnamf77' };
     await expectAlike(networks.large, (value) => `{ member(email: "${names[value]}@commonname.test") { id } }`);
+    await expectAlike(networks.large, (value) => `{ member(email: "${INTERNATIONAL[value]}") { id } }`);
   });
 
   test('members that are to be changed or deleted', async () => {
@@ -381,6 +393,12 @@ describe('a lookup reads the same for', () => {
       (value) =>
         `mutation { upsertMembers(input: { members: [{ email: "${names[value]}@commonname.test",
            externalId: "${value === 'common' ? 'crm' : 'crn'}-77", name: "X" }] }) { userErrors { code } } }`,
+    );
+    // Without a name none of them is stored.
+    await expectAlike(
+      networks.large,
+      (value) =>
+        `mutation { upsertMembers(input: { members: [{ email: "${INTERNATIONAL[value]}" }] }) { userErrors { code } } }`,
     );
   });
 

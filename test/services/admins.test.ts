@@ -69,6 +69,16 @@ describe('an admin is made', () => {
     expect((await created(network, 'ADA@x.ORG')).id).not.toBe(first.id);
   });
 
+  test('not twice with one mailbox, however its domain is spelled; and is found by each spelling', async () => {
+    const network = await emptyNetwork();
+    const ada = await created(network, 'ada@bücher.example');
+    for (const email of ['ada@xn--bcher-kva.example', 'ADA@BÜCHER\u3002example', 'ada@bü\u00adcher.example']) {
+      expect(errorsOf(await create(network, email))).toEqual([['EMAIL_TAKEN', 'email']]);
+      expect(await findAdmin(database, network, email)).toMatchObject({ id: ada.id });
+    }
+    expect(await findAdmin(database, network, 'ada@bucher.example')).toBeNull();
+  });
+
   test('not without an address and a name, nor where there is no network', async () => {
     const network = await emptyNetwork();
     const outcome = await createAdmin(database, COMMAND_LINE, network, { email: 'nobody', name: ' ', role: null });

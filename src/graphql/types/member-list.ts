@@ -1,7 +1,9 @@
 /** Which members a list has, and in which order: the inputs, and what the database is asked for them. */
+import { EMAIL_KEY, EMAIL_LOOKUP } from '../../database/email-identity.ts';
 import type { Member } from '../../database/generated/client.ts';
 import type { KeysetCondition } from '../../database/keyset.ts';
 import { MEMBERS } from '../../database/tables.ts';
+import { type EmailIdentity, emailIdentity } from '../../domain/email-identity.ts';
 import { badInput } from '../../domain/errors.ts';
 import {
   CUSTOM_FIELD_NAME_MAX_CHARACTERS,
@@ -52,7 +54,7 @@ export const MemberFilter = builder.inputType('MemberFilter', {
     }),
     externalId: t.stringList({ description: `As they are written; at most ${FILTER_VALUES_MAX}.` }),
     email: t.stringList({
-      description: `Whole addresses, without regard to case; at most ${FILTER_VALUES_MAX}.`,
+      description: `Whole addresses, without regard to case and to how a domain is spelled; at most ${FILTER_VALUES_MAX}.`,
       extensions: requiresScopes('members:email'),
     }),
     nameContains: t.string({ description: `Text in the name, ${CONTAINED}` }),
@@ -116,9 +118,9 @@ export function memberList(
   };
 }
 
-/** An address as it is stored; null for what is none, and what PostgreSQL would refuse to look for. */
-export function addressToFind(typed: string): string | null {
-  return isFindable(typed) ? fold(typed) : null;
+/** What an address is looked up by; null for what PostgreSQL would refuse to look for. */
+export function addressToFind(typed: string): EmailIdentity | null {
+  return isFindable(typed) ? emailIdentity(typed) : null;
 }
 
 function isFindable(text: string): boolean {
@@ -156,15 +158,7 @@ function conditionsOf(filter: FilterInput): Conditions {
       value: values,
       lookup: { column: 'external_id', type: 'text' },
     })),
-    ...anyOf(
-      'email',
-      email?.map(addressToFind).filter((address) => address !== null),
-      (values) => ({
-        sql: 'email_folded = ANY($?::text[])',
-        value: values,
-        lookup: { column: 'email_folded', type: 'text' },
-      }),
-    ),
+    ...anyEmail(email?.filter(isFindable)),
     ...containing('nameContains', 'name', filter.nameContains, NAME_MAX_CHARACTERS),
     ...containing('emailContains', 'email', filter.emailContains, EMAIL_MAX_CHARACTERS),
     ...customFields(filter.customFields),
@@ -183,7 +177,19 @@ function anyOf(
 ): Conditions {
   if (values === null || values === undefined) return [];
   atMost(values.length, field);
-  return [condition([...new Set(values)].sort())];
+  return [condition(sortedSet(values))];
+}
+
+function sortedSet(values: readonly string[]): readonly string[] {
+  return [...new Set(values)].sort();
+}
+
+/** Each address by all keys under which its mailbox may be stored. */
+function anyEmail(addresses: readonly string[] | undefined): Conditions {
+  if (addresses === undefined) return [];
+  atMost(addresses.length, 'email');
+  const value = sortedSet(addresses.flatMap((address) => emailIdentity(address).lookups));
+  return [{ sql: `${EMAIL_KEY} = ANY($?::text[])`, value, lookup: EMAIL_LOOKUP }];
 }
 
 function containing(

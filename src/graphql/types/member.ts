@@ -29,7 +29,9 @@ export const MemberRef = builder.prismaNode('Member', {
     }),
     name: t.exposeString('name', { description: 'What they are called.' }),
     email: t.exposeString('email', {
-      description: 'The e-mail address. Unique in the network, without regard to case.',
+      description:
+        'The e-mail address. Unique in the network, without regard to case and to how its domain is spelled: ' +
+        '`ada@bücher.example` and `ada@xn--bcher-kva.example` are one.',
       extensions: requiresScopes('members:email'),
     }),
     role: t.expose('role', { type: MemberRoleEnum, description: 'Their role in the community.' }),
@@ -104,7 +106,7 @@ builder.queryField('member', (t) =>
     args: {
       id: t.arg.id({ description: '`mem_…`' }),
       email: t.arg.string({
-        description: 'The whole address, without regard to case.',
+        description: 'The whole address, without regard to case and to how its domain is spelled.',
         extensions: requiresScopes('members:email'),
       }),
     },
@@ -112,8 +114,8 @@ builder.queryField('member', (t) =>
       const byId = typeof id === 'string';
       if (byId === (typeof email === 'string')) throw badInput('Give either `id` or `email`', 'id');
       if (!byId) {
-        const emailFolded = addressToFind(String(email));
-        return emailFolded === null ? null : reads.memberByEmail(emailFolded);
+        const address = addressToFind(String(email));
+        return address === null ? null : reads.memberByEmail(address);
       }
       const uuid = uuidOf('Member', id);
       return uuid === null ? null : loaders.member.load(uuid);

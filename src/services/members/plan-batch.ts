@@ -3,6 +3,7 @@
  * after the other, in the order of their lines. Pure, so that a batch can be planned again when it must be retried.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { keysOf } from '../../domain/email-identity.ts';
 import {
   type Json,
   type MemberFields,
@@ -23,6 +24,8 @@ export interface StoredMember {
   readonly nameFolded: string;
   readonly email: string;
   readonly emailFolded: string;
+  /** Null: the folded address, or not worked out yet (database/email-identity.ts). */
+  readonly emailIdentity: string | null;
   readonly role: MemberRole;
   readonly status: MemberStatus;
   readonly avatarUrl: string | null;
@@ -85,6 +88,7 @@ interface Draft {
 class Planner {
   readonly #isTextual: boolean;
   readonly #newId: () => string;
+  /** By the keys of the address (domain/email-identity.ts). */
   readonly #byEmail = new Map<string, Draft>();
   readonly #byExternalId = new Map<string, Draft>();
   readonly #drafts: Draft[] = [];
@@ -145,8 +149,9 @@ class Planner {
   }
 
   /** The member that a record is about: by externalId, else by address; null for a new one. */
-  #match({ externalId, emailFolded }: MemberFields): Parsed<Draft | null> {
-    const byEmail = emailFolded === undefined ? null : (this.#byEmail.get(emailFolded) ?? null);
+  #match({ externalId, emailLookups }: MemberFields): Parsed<Draft | null> {
+    const lookup = emailLookups.find((key) => this.#byEmail.has(key));
+    const byEmail = lookup === undefined ? null : (this.#byEmail.get(lookup) ?? null);
     if (typeof externalId !== 'string') return { value: byEmail };
     const byExternalId = this.#byExternalId.get(externalId) ?? null;
     if (byExternalId === null) {
@@ -164,7 +169,7 @@ class Planner {
 
   #update(draft: Draft, member: StoredMember): void {
     this.#updated += 1;
-    this.#byEmail.delete(draft.member.emailFolded);
+    for (const key of emailKeys(draft.member)) this.#byEmail.delete(key);
     if (draft.member.externalId !== null) this.#byExternalId.delete(draft.member.externalId);
     draft.member = member;
     draft.isChanged = true;
@@ -177,9 +182,13 @@ class Planner {
   }
 
   #index(draft: Draft): void {
-    this.#byEmail.set(draft.member.emailFolded, draft);
+    for (const key of emailKeys(draft.member)) this.#byEmail.set(key, draft);
     if (draft.member.externalId !== null) this.#byExternalId.set(draft.member.externalId, draft);
   }
+}
+
+export function emailKeys({ emailFolded, emailIdentity }: StoredMember): readonly string[] {
+  return keysOf(emailFolded, emailIdentity);
 }
 
 function rejected(reason: string, isConflict: boolean): Happened {
@@ -189,8 +198,11 @@ function rejected(reason: string, isConflict: boolean): Happened {
 /** The names of the fields that differ, as callers know them. */
 export function changedFields(before: StoredMember, after: StoredMember): string[] {
   const names = Object.keys(after) as (keyof StoredMember)[];
-  return names.filter((name) => !name.endsWith('Folded') && !isDeepStrictEqual(before[name], after[name]));
+  return names.filter((name) => !DERIVED.test(name) && !isDeepStrictEqual(before[name], after[name]));
 }
+
+/** What is worked out from a field that callers know. */
+const DERIVED = /Folded$|^emailIdentity$/;
 
 /** The reason names the field. */
 function newMember(fields: MemberFields, id: string): Parsed<StoredMember> {
@@ -204,6 +216,7 @@ function newMember(fields: MemberFields, id: string): Parsed<StoredMember> {
       id,
       email,
       emailFolded,
+      emailIdentity: fields.emailIdentity ?? null,
       name,
       nameFolded,
       externalId: fields.externalId ?? null,
@@ -230,6 +243,7 @@ export function changedMember(member: StoredMember, fields: MemberFields, isText
       id: member.id,
       email: fields.email ?? member.email,
       emailFolded: fields.emailFolded ?? member.emailFolded,
+      emailIdentity: changedIdentity(member, fields),
       name: fields.name ?? member.name,
       nameFolded: fields.nameFolded ?? member.nameFolded,
       externalId: externalId === undefined ? member.externalId : externalId,
@@ -243,6 +257,16 @@ export function changedMember(member: StoredMember, fields: MemberFields, isText
       lastActiveAt: lastActiveAt === undefined ? member.lastActiveAt : lastActiveAt,
     },
   };
+}
+
+/**
+ * With the same folded address it stays as it is stored: where that is null, another member may have this mailbox, and only
+ * the job that works identities out looks for it (fill-identities.ts).
+ */
+function changedIdentity(member: StoredMember, { emailFolded, emailIdentity }: MemberFields): string | null {
+  return emailFolded === undefined || emailFolded === member.emailFolded
+    ? member.emailIdentity
+    : (emailIdentity ?? null);
 }
 
 function merged(
@@ -266,11 +290,12 @@ function withoutSameText(
 
 function displaced(changed: readonly Draft[]): string[] {
   const moved = changed.filter(({ before, member }) => before !== null && differ(before, member));
-  const emails = new Set(moved.map((draft) => draft.member.emailFolded));
+  const emails = new Set(moved.flatMap((draft) => emailKeys(draft.member)));
   const externalIds = new Set(moved.map((draft) => draft.member.externalId));
   const isTakenOver = ({ before, member }: Draft): boolean => {
     if (before === null) return false;
-    const email = before.emailFolded !== member.emailFolded && emails.has(before.emailFolded);
+    const own = emailKeys(member);
+    const email = emailKeys(before).some((key) => !own.includes(key) && emails.has(key));
     const externalId = before.externalId !== null && before.externalId !== member.externalId;
     return email || (externalId && externalIds.has(before.externalId));
   };

@@ -1,15 +1,20 @@
 /** A batch of an import against the database: sets of rows, never a query a row. */
+import { EMAIL_KEY } from '../../database/email-identity.ts';
 import { Prisma } from '../../database/generated/client.ts';
 import { ownIds } from '../../database/own-ids.ts';
+import type { MemberFields } from '../../domain/member.ts';
 import type { BatchPlan, BatchRecord, StoredMember } from './plan-batch.ts';
 
 /** First half of the advisory lock under which a network's imports take turns; the second is from the network's id. */
 export const IMPORT_LOCK = 0x6d656d62;
 
+const KEY = Prisma.raw(EMAIL_KEY);
+
 /** The columns of a StoredMember. */
 const STORED = Prisma.sql`
   id, external_id AS "externalId", name, name_folded AS "nameFolded", email, email_folded AS "emailFolded",
   role::text AS role, status::text AS status, avatar_url AS "avatarUrl", location, tags,
+  CASE WHEN email_identity_of = email_folded THEN email_identity END AS "emailIdentity",
   custom_fields AS "customFields", created_at AS "createdAt", last_active_at AS "lastActiveAt"`;
 
 type Transaction = Prisma.TransactionClient;
@@ -43,19 +48,43 @@ export async function loadMembers(
   records: readonly BatchRecord[],
 ): Promise<StoredMember[]> {
   const members = records.flatMap((record) => ('member' in record ? [record.member] : []));
-  const keys = members.map(({ emailFolded, externalId }) => ({ networkId, emailFolded, externalId }));
+  const keys = members.flatMap((member) => lookupsOf(networkId, member));
   return prisma.$queryRaw<StoredMember[]>`
     SELECT ${STORED} FROM members
     WHERE id IN (
       WITH keys AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(${JSON.stringify(keys)}::jsonb)
-          AS k("networkId" uuid, "emailFolded" text, "externalId" text)
+          AS k("networkId" uuid, "emailKey" text, "emailFolded" text, "externalId" text)
       )
+      SELECT m.id FROM keys JOIN members m ON m.network_id = keys."networkId" AND ${KEY} = keys."emailKey"
+      UNION
       SELECT m.id FROM keys JOIN members m ON m.network_id = keys."networkId" AND m.email_folded = keys."emailFolded"
       UNION
       SELECT m.id FROM keys JOIN members m ON m.network_id = keys."networkId" AND m.external_id = keys."externalId"
     )
     ORDER BY id FOR UPDATE`;
+}
+
+/** What one record's member is looked for by: each key finds at most one by each of its values. */
+interface MemberKey {
+  readonly networkId: string;
+  readonly emailKey: string | null;
+  /** Null where the key says as much. */
+  readonly emailFolded: string | null;
+  readonly externalId: string | null;
+}
+
+function lookupsOf(
+  networkId: string,
+  { emailFolded, emailIdentity, emailLookups, externalId }: MemberFields,
+): MemberKey[] {
+  const [emailKey = null, ...others] = emailLookups;
+  // A member whose identity is another one's, though their folded addresses are the same, still keeps others from that one.
+  const folded = emailIdentity === null ? null : (emailFolded ?? null);
+  return [
+    { networkId, emailKey, emailFolded: folded, externalId: externalId ?? null },
+    ...others.map((key) => ({ networkId, emailKey: key, emailFolded: null, externalId: null })),
+  ];
 }
 
 /** One member by its UUID, locked; null where the network has none. */
@@ -89,27 +118,30 @@ async function update(prisma: Transaction, members: readonly StoredMember[]): Pr
   await prisma.$executeRaw`
     UPDATE members AS m
     SET external_id = r."externalId", name = r.name, name_folded = r."nameFolded", email = r.email,
-        email_folded = r."emailFolded", role = r.role::member_role, status = r.status::member_status,
-        avatar_url = r."avatarUrl", location = r.location, tags = r.tags, custom_fields = r."customFields",
+        email_folded = r."emailFolded", email_identity = r."emailIdentity",
+        email_identity_of = CASE WHEN r."emailIdentity" IS NOT NULL THEN r."emailFolded" END,
+        role = r.role::member_role, status = r.status::member_status, avatar_url = r."avatarUrl", location = r.location, tags = r.tags, custom_fields = r."customFields",
         created_at = r."createdAt", last_active_at = r."lastActiveAt", updated_at = now()
     FROM jsonb_to_recordset(${JSON.stringify(members)}::jsonb) AS r(
-      id uuid, "externalId" text, name text, "nameFolded" text, email text, "emailFolded" text, role text, status text,
-      "avatarUrl" text, location text, tags text[], "customFields" jsonb, "createdAt" timestamptz,
-      "lastActiveAt" timestamptz)
+      id uuid, "externalId" text, name text, "nameFolded" text, email text, "emailFolded" text,
+      "emailIdentity" text, role text, status text, "avatarUrl" text, location text, tags text[], "customFields" jsonb,
+      "createdAt" timestamptz, "lastActiveAt" timestamptz)
     WHERE m.id = r.id`;
 }
 
 /** In the order of their addresses: two transactions that insert the same ones wait for each other, not both ways. */
 async function insert(prisma: Transaction, networkId: string, members: readonly StoredMember[]): Promise<void> {
   await prisma.$executeRaw`
-    INSERT INTO members (id, network_id, external_id, name, name_folded, email, email_folded, role, status, avatar_url,
-                         location, tags, custom_fields, created_at, last_active_at)
-    SELECT r.id, ${networkId}::uuid, r."externalId", r.name, r."nameFolded", r.email, r."emailFolded",
-           r.role::member_role, r.status::member_status, r."avatarUrl", r.location, r.tags, r."customFields",
+    INSERT INTO members (id, network_id, external_id, name, name_folded, email, email_folded, email_identity,
+                         email_identity_of, role, status, avatar_url, location, tags, custom_fields, created_at,
+                         last_active_at)
+    SELECT r.id, ${networkId}::uuid, r."externalId", r.name, r."nameFolded", r.email, r."emailFolded", r."emailIdentity",
+           CASE WHEN r."emailIdentity" IS NOT NULL THEN r."emailFolded" END, r.role::member_role,
+           r.status::member_status, r."avatarUrl", r.location, r.tags, r."customFields",
            COALESCE(r."createdAt", now()), r."lastActiveAt"
     FROM jsonb_to_recordset(${JSON.stringify(members)}::jsonb) AS r(
-      id uuid, "externalId" text, name text, "nameFolded" text, email text, "emailFolded" text, role text, status text,
-      "avatarUrl" text, location text, tags text[], "customFields" jsonb, "createdAt" timestamptz,
-      "lastActiveAt" timestamptz)
-    ORDER BY r."emailFolded"`;
+      id uuid, "externalId" text, name text, "nameFolded" text, email text, "emailFolded" text,
+      "emailIdentity" text, role text, status text, "avatarUrl" text, location text, tags text[], "customFields" jsonb,
+      "createdAt" timestamptz, "lastActiveAt" timestamptz)
+    ORDER BY COALESCE(r."emailIdentity", r."emailFolded")`;
 }

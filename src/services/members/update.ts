@@ -5,7 +5,7 @@ import { type Outcome, refused, type UserError } from '../../domain/user-error.t
 import type { Origin } from '../actor.ts';
 import type { Memo } from '../idempotency.ts';
 import type { WriteTransaction } from '../transaction.ts';
-import { changedFields, changedMember, type StoredMember } from './plan-batch.ts';
+import { changedFields, changedMember, emailKeys, type StoredMember } from './plan-batch.ts';
 import { loadMember, loadMembers, storeMembers } from './store-batch.ts';
 import { parseTyped, type TypedMember, userErrorOf } from './upsert.ts';
 import { writeMembers } from './write-members.ts';
@@ -48,6 +48,7 @@ async function update(
   const others = await loadMembers(prisma, networkId, [{ line: 0, member: parsed.member }]);
   const taken = takenBy(
     others.filter((other) => other.id !== id),
+    before,
     parsed.member,
   );
   if (taken.length > 0) return refused(taken);
@@ -59,9 +60,12 @@ async function update(
   return { ok: true, id };
 }
 
-function takenBy(others: readonly StoredMember[], { emailFolded, externalId }: MemberFields): UserError[] {
+function takenBy(others: readonly StoredMember[], before: StoredMember, fields: MemberFields): UserError[] {
   const errors: UserError[] = [];
-  if (emailFolded !== undefined && others.some((other) => other.emailFolded === emailFolded)) {
+  const { emailFolded, emailLookups, externalId } = fields;
+  // Whoever has had this address all along keeps it, though another member may have its mailbox since before that was told.
+  const isMoved = emailFolded !== before.emailFolded;
+  if (isMoved && others.some((other) => emailKeys(other).some((key) => emailLookups.includes(key)))) {
     errors.push({ code: 'EMAIL_TAKEN', message: 'email: belongs to another member', field: ['input', 'email'] });
   }
   if (typeof externalId === 'string' && others.some((other) => other.externalId === externalId)) {
