@@ -2,6 +2,8 @@
 import type { Admin, ApiKey, Member } from './generated/client.ts';
 import type { KeysetTable } from './keyset.ts';
 
+export { EMAIL_KEY, EMAIL_LOOKUP } from './email-identity.ts';
+
 export const MEMBERS = {
   name: 'members',
   columns: {

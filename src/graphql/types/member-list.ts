@@ -1,8 +1,7 @@
 /** Which members a list has, and in which order: the inputs, and what the database is asked for them. */
-import { EMAIL_KEY, EMAIL_LOOKUP } from '../../database/email-identity.ts';
 import type { Member } from '../../database/generated/client.ts';
 import type { KeysetCondition } from '../../database/keyset.ts';
-import { MEMBERS } from '../../database/tables.ts';
+import { EMAIL_KEY, EMAIL_LOOKUP, MEMBERS } from '../../database/tables.ts';
 import { type EmailIdentity, emailIdentity } from '../../domain/email-identity.ts';
 import { badInput } from '../../domain/errors.ts';
 import {

@@ -1,8 +1,8 @@
 /**
  * Importing members: a stream of records into a network, batch by batch, in constant memory.
  *
- * A member is known by externalId, else by e-mail address without regard to case, so that an import can be repeated: the
- * second time everything is unchanged. A record that is at fault, or whose two keys belong to two members, is rejected
+ * A member is known by externalId, else by the mailbox of its e-mail address, so that an import can be repeated: the second
+ * time everything is unchanged. A record that is at fault, or whose two keys belong to two members, is rejected
  * with its line, and the import goes on. Each batch is one transaction with one audit event; it counts in the report
  * only after its commit, so whatever was reported is there, and an import that was cut short is finished by running it
  * again. Several imports of one network at once, from any number of processes, take turns.
