@@ -74,6 +74,8 @@ export interface GatewayOptions {
   readonly stalledMs?: number;
   /** For a test that does not fill 128 MiB; absent: HELD_BOUNDS. */
   readonly heldBounds?: HeldBounds;
+  /** When mailboxes are first filled in, in milliseconds from the start; absent: within ten seconds. */
+  readonly fillMailboxesAfterMs?: number;
 }
 
 /** Throws, with everything closed again, where a part can't be started. */
@@ -107,7 +109,7 @@ export async function startGateway(config: Config, log: Logger, options: Gateway
     background.push(() => limits.close());
     const retention = new RetentionJob(database, log, retentionOf(config));
     background.push(() => retention.close());
-    const identities = new IdentityJob(database, log);
+    const identities = new IdentityJob(database, log, options.fillMailboxesAfterMs);
     background.push(() => identities.close());
     const leakReports = new LeakReports(database, log, {
       keysAtOnce: Math.min(LEAKED_KEYS_AT_ONCE_MAX, Math.ceil(config.DATABASE_POOL_SIZE / 2)),

@@ -5,16 +5,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Database, openDatabase } from '../../src/database/database.ts';
 import { newUuid } from '../../src/domain/id.ts';
 import { fold } from '../../src/domain/text.ts';
-import { createLogger } from '../../src/observability/logger.ts';
 import { COMMAND_LINE } from '../../src/services/actor.ts';
 import { FILL_BATCH_ROWS, fillIdentities } from '../../src/services/members/fill-identities.ts';
-import { IdentityJob } from '../../src/services/members/identity-job.ts';
 import { type MailboxConflict, mailboxConflicts } from '../../src/services/members/mailbox-conflicts.ts';
 import { IMPORT_LOCK } from '../../src/services/members/store-batch.ts';
 import { updateMember } from '../../src/services/members/update.ts';
 import { type UpsertedMember, upsertMembers } from '../../src/services/members/upsert.ts';
 import { makeNetwork } from '../support/fixtures.ts';
-import { TEST_SECRET } from '../support/gateway.ts';
+import { startTestGateway, TEST_SECRET } from '../support/gateway.ts';
 import { hold } from '../support/lock.ts';
 import { startProgram } from '../support/program.ts';
 import { scratchUrl } from '../support/scratch.ts';
@@ -102,6 +100,28 @@ describe('two spellings of a mailbox are one member', () => {
     const results = await Promise.all(SPELLINGS.map((email) => upsert(id, { email, name: 'Ada' })));
     expect(results.flat().filter(({ kind }) => kind === 'created')).toHaveLength(1);
     expect(await membersOf(database, id)).toHaveLength(1);
+  });
+
+  test('when a writer who takes no turn stores the other one meanwhile: the unique index decides', async () => {
+    const id = await network();
+    const lock = await hold(
+      database.pool,
+      `INSERT INTO members (id, network_id, name, name_folded, email, email_folded, email_identity, email_identity_of)
+       VALUES (gen_random_uuid(), $1, 'First', 'first', $2, $2, $3, $2)`,
+      [id, UNICODE, ASCII],
+    );
+    const second = upsert(id, { email: ASCII, name: 'Second' });
+    await lock.untilAwaited();
+    await lock.release();
+    expect(await second).toMatchObject([{ kind: 'updated' }]);
+    expect(await membersOf(database, id)).toMatchObject([{ email: ASCII, name: 'Second' }]);
+    await expect(
+      database.pool.query(
+        `INSERT INTO members (id, network_id, name, name_folded, email, email_folded, email_identity, email_identity_of)
+         VALUES (gen_random_uuid(), $1, 'Third', 'third', $2, $2, $3, $2)`,
+        [id, UNICODE, ASCII],
+      ),
+    ).rejects.toMatchObject({ code: '23505', constraint: 'members_email_identity_key' });
   });
 
   test('in an update, which is refused as for any address that is taken', async () => {
@@ -405,18 +425,18 @@ describe('filling in', () => {
   test('is done by a gateway at its start, and told once with the number of conflicts, never an address', async () => {
     const id = await network();
     await storeAsBefore(id, UNICODE, ASCII);
-    const lines: string[] = [];
-    const job = new IdentityJob(database, createLogger('info', { write: (line) => lines.push(line) }), 0);
-    await expect.poll(() => lines.length).toBeGreaterThanOrEqual(2);
-    await job.close();
+    const gateway = await startTestGateway({ DATABASE_URL: url }, { fillMailboxesAfterMs: 0 });
+    const told = () => gateway.log.filter((line) => 'filled' in line || 'conflicts' in line);
+    await expect.poll(() => told().length).toBeGreaterThanOrEqual(2);
+    await gateway.close();
     const { rows } = await database.pool.query<{ conflicts: number }>(
       `SELECT count(*)::int AS conflicts FROM members WHERE email_identity_of IS DISTINCT FROM email_folded
        AND (octet_length(email_folded) <> char_length(email_folded) OR email_folded LIKE '%xn--%')`,
     );
-    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    expect(told()).toMatchObject([
       { level: 'info', filled: expect.any(Number) },
       { level: 'warn', conflicts: rows[0]?.conflicts },
     ]);
-    expect(lines.join('')).not.toContain('example');
+    expect(JSON.stringify(gateway.log)).not.toContain('.example');
   });
 });
