@@ -200,7 +200,7 @@ async function serveMetrics(
     requestTimeoutMs,
     trustedProxies: [],
     maxConnections: METRICS_CONNECTIONS_MAX,
-    methods: 'GET, OPTIONS',
+    methods: 'GET, HEAD, OPTIONS',
     log,
     ...connections,
   };
@@ -268,7 +268,7 @@ async function serve(config: Config, log: Logger, database: Database, parts: Par
     requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
     trustedProxies: config.TRUST_PROXY,
     maxConnections: config.CONNECTIONS_MAX,
-    methods: 'GET, POST, OPTIONS',
+    methods: 'GET, HEAD, POST, OPTIONS',
     log,
     ...parts.connections,
   };

@@ -9,10 +9,12 @@ export const REFUSALS = {
   NOT_FOUND: 404,
   RATE_LIMITED: 429,
   QUERY_TOO_EXPENSIVE: 400,
-  BAD_USER_INPUT: 400,
+  PERSISTED_QUERY_NOT_SUPPORTED: 400,
   GRAPHQL_PARSE_FAILED: 400,
-  GRAPHQL_VALIDATION_FAILED: 400,
+  GRAPHQL_VALIDATION_FAILED: 422,
+  BAD_USER_INPUT: 422,
   METHOD_NOT_ALLOWED: 405,
+  NOT_ACCEPTABLE: 406,
   REQUEST_TIMEOUT: 408,
   IDEMPOTENCY_KEY_IN_USE: 409,
   POSITION_EXPIRED: 410,
@@ -31,12 +33,11 @@ export const REFUSALS = {
 } as const satisfies Record<string, number>;
 export type RefusalCode = keyof typeof REFUSALS;
 
-/** The codes that a caller who accepts only `application/json` gets with HTTP 200 (GraphQL over HTTP, 6.4.1). */
-export const REQUEST_ERRORS: ReadonlySet<RefusalCode> = new Set([
-  'BAD_USER_INPUT',
-  'GRAPHQL_PARSE_FAILED',
-  'GRAPHQL_VALIDATION_FAILED',
-]);
+/**
+ * The codes that an executed operation reports beside `data`, even where they are all that came of it. With any other code, an
+ * operation whose only root field was refused was refused as a whole.
+ */
+export const EXECUTION_ERRORS: ReadonlySet<RefusalCode> = new Set(['BAD_USER_INPUT', 'INTERNAL_SERVER_ERROR']);
 
 export interface RefusalDetails {
   /** More of the answer's headers, such as WWW-Authenticate and Retry-After. */
@@ -71,7 +72,12 @@ export function isRefusalCode(code: unknown): code is RefusalCode {
   return typeof code === 'string' && Object.hasOwn(REFUSALS, code);
 }
 
-/** The input is wrong: names the field and its bound. */
+/** 422: the input is not what the field takes. Names the field and its bound. */
 export function badInput(message: string, field?: string): GatehouseError {
   return new GatehouseError('BAD_USER_INPUT', message, field === undefined ? {} : { extensions: { field } });
+}
+
+/** 400: the body, or the text of a query parameter, is not JSON at all. */
+export function notJson(message: string, field?: string): GatehouseError {
+  return new GatehouseError('GRAPHQL_PARSE_FAILED', message, field === undefined ? {} : { extensions: { field } });
 }

@@ -1,12 +1,14 @@
-/** A GraphQL result as an HTTP answer (https://graphql.github.io/graphql-over-http/draft/, 6.4). */
+/** A GraphQL result as an HTTP answer (GraphQL over HTTP, release September 2026, "Status Codes"). */
 import type { ExecutionResult } from 'graphql';
-import { REFUSALS, REQUEST_ERRORS } from '../domain/errors.ts';
+import { EXECUTION_ERRORS, REFUSALS } from '../domain/errors.ts';
 import { type JsonText, joined } from '../domain/json-size.ts';
 import type { Decision } from '../domain/limit.ts';
-import { answerType, JSON_TYPE } from './accept.ts';
+import { type AnswerType, answerType, GRAPHQL_RESPONSE, JSON_TYPE } from './accept.ts';
 import type { Call } from './call.ts';
-import { malformedStatus, type OnBug, type Translated, translate, translateResultError } from './errors.ts';
+import { type OnBug, type Translated, translate, translateResultError } from './errors.ts';
 import type { CostReport } from './request-limits.ts';
+import { fragmentsOf } from './requirements.ts';
+import { rootFields } from './selection.ts';
 import { serialize, type Written } from './serialize.ts';
 
 export interface GraphqlAnswer {
@@ -55,6 +57,18 @@ const EXTENSIONS_BYTES_MAX = 256;
 
 type Answered = ExecutionResult & { readonly extensions?: unknown };
 
+/** `data` beside `errors`: the specification's own status, for its own media type alone. */
+const PARTIAL_SUCCESS = 294;
+
+/** Of an answer that has `data`, whether or not it has `errors`. */
+export function successStatus(type: AnswerType, isPartial: boolean): number {
+  return isPartial && type === GRAPHQL_RESPONSE ? PARTIAL_SUCCESS : 200;
+}
+
+export function contentType(type: AnswerType): string {
+  return `${type}; charset=utf-8`;
+}
+
 /** `written`: the call's result. */
 export function answerOf(
   call: Call,
@@ -63,30 +77,39 @@ export function answerOf(
   accept: string | undefined,
 ): GraphqlAnswer {
   const result: Answered = call.result ?? { errors: [] };
-  const type = answerType(accept);
-  const headers: Record<string, string> = { 'content-type': `${type}; charset=utf-8` };
   const { operationName, context } = call;
-  const common = { operationName, decision: context.limits.decision, points: cost.actual };
-  const { data, errors, translated } = written;
-  const body = joined([
-    '{',
-    ...(errors === null ? [] : ['"errors":', ...errors.parts, ',']),
-    ...(data === null ? [] : ['"data":', ...data.parts, ',']),
-    `"extensions":${JSON.stringify({ ...result.extensions, cost })}}`,
-  ]);
+  const { errors, translated } = written;
   const [first] = translated;
-  if (first === undefined) return { status: 200, headers, body, code: null, ...common };
+  const isRefused = first !== undefined && (written.data === null || isRefusedWhole(call, first));
+  // Whoever accepts neither type was refused before.
+  const type = isRefused ? GRAPHQL_RESPONSE : (answerType(accept) ?? JSON_TYPE);
+  const headers: Record<string, string> = { 'content-type': contentType(type) };
   for (const { headers: more } of translated) Object.assign(headers, more);
-  const malformed = (result.errors ?? []).map(malformedStatus).find((status) => status !== null) ?? null;
-  return { status: statusOf(first), headers, body, code: first.error.extensions.code, ...common };
+  const data = isRefused ? null : written.data;
+  return {
+    status: isRefused ? first.error.extensions.status : successStatus(type, first !== undefined),
+    headers,
+    body: joined([
+      '{',
+      ...(errors === null ? [] : ['"errors":', ...errors.parts, ',']),
+      ...(data === null ? [] : ['"data":', ...data.parts, ',']),
+      `"extensions":${JSON.stringify({ ...result.extensions, cost })}}`,
+    ]),
+    operationName,
+    code: first?.error.extensions.code ?? null,
+    decision: context.limits.decision,
+    points: cost.actual,
+  };
+}
 
-  function statusOf({ error }: Translated): number {
-    // GraphQL over HTTP forbids an error's status where something was resolved, and so where something was changed.
-    if (result.data != null || ('data' in result && call.severalMutations)) return 200;
-    if (malformed !== null) return malformed;
-    const { code, status } = error.extensions;
-    return type === JSON_TYPE && REQUEST_ERRORS.has(code) ? 200 : status;
-  }
+/**
+ * Whether an operation was refused before anything of it was resolved. Of several root fields another may have been resolved,
+ * or have changed something, before this one was refused.
+ */
+function isRefusedWhole({ result, context: { executed } }: Call, { error }: Translated): boolean {
+  if (result?.data !== null || executed === null || EXECUTION_ERRORS.has(error.extensions.code)) return false;
+  const fields = rootFields(executed.operation, fragmentsOf(executed.document.definitions));
+  return new Set(fields.map(({ alias, name }) => (alias ?? name).value)).size === 1;
 }
 
 /** The root fields that were refused before they did anything: their own arguments were wrong, say. */
@@ -106,7 +129,6 @@ export function refusedRoots({ errors = [] }: ExecutionResult, requestId: string
 export function refusalAnswer(
   thrown: unknown,
   requestId: string,
-  accept: string | undefined,
   onBug: OnBug,
   decision: Decision | null,
   cost: CostReport | null = null,
@@ -114,7 +136,7 @@ export function refusalAnswer(
   const { error, headers } = translate(thrown, requestId, onBug);
   return {
     status: error.extensions.status,
-    headers: { 'content-type': `${answerType(accept)}; charset=utf-8`, ...headers },
+    headers: { 'content-type': contentType(GRAPHQL_RESPONSE), ...headers },
     body: JSON.stringify({ errors: [error], ...(cost === null ? {} : { extensions: { cost } }) }),
     operationName: null,
     code: error.extensions.code,

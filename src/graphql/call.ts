@@ -10,6 +10,7 @@ import type { Context } from './context.ts';
 import type { Cost } from './cost.ts';
 
 export interface GraphqlRequest {
+  /** A HEAD is a GET here. */
   readonly method: 'GET' | 'POST';
   /** The query string of a GET, with its `?`. */
   readonly search: string;
@@ -29,12 +30,10 @@ export interface Carrier {
 export interface Call {
   readonly context: Context;
   /** What was asked for, as it came. */
-  readonly request: Pick<GraphqlRequest, 'signal' | 'body' | 'recheck'>;
+  readonly request: Pick<GraphqlRequest, 'method' | 'search' | 'signal' | 'body' | 'recheck'>;
   /** Once the document could be read. `operationName`: as it was sent. */
   asked: { readonly document: DocumentNode; readonly operationName: string | null } | null;
   operationName: string | null;
-  /** Whether anything may have been changed before an error: then the answer's status stays 200. */
-  severalMutations: boolean;
   /** Whether it is a change whose answer has its room, and is told whatever its size. */
   isReserved: boolean;
   /** Whether its answer was too large, as it was written at last. */
@@ -54,7 +53,6 @@ export function newCall(context: Context, request: Call['request']): Call {
     request,
     asked: null,
     operationName: null,
-    severalMutations: false,
     isReserved: false,
     isStopped: false,
     cost: null,

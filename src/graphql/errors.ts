@@ -4,7 +4,7 @@
  */
 import { GraphQLError, Kind } from 'graphql';
 import { type DatabaseFault, databaseFault, PoolRefusal } from '../database/faults.ts';
-import { GatehouseError, isRefusalCode, REFUSALS, type RefusalCode } from '../domain/errors.ts';
+import { GatehouseError, isRefusalCode, type RefusalCode } from '../domain/errors.ts';
 
 /** An error as it goes out (GraphQL specification, 7.1.2), with the contract's extensions. */
 export interface PublicError {
@@ -95,8 +95,8 @@ export function translateResultError(error: GraphQLError, requestId: string, onB
   };
   const own = requestErrorCode(error);
   if (own !== null) {
-    const translated = publicRefusal(new GatehouseError(own, error.message), requestId);
-    return { error: { ...translated.error, ...place }, headers: httpHeaders(error) };
+    const { error: refused, headers } = publicRefusal(new GatehouseError(own, error.message), requestId);
+    return { error: { ...refused, ...place }, headers };
   }
   const { error: translated, headers } = translate(error, requestId, onBug);
   return { error: { ...translated, ...place }, headers };
@@ -112,7 +112,6 @@ function requestErrorCode(error: GraphQLError): RefusalCode | null {
   if (isOfArgument(error)) return 'BAD_USER_INPUT';
   if (error.path !== undefined || error.extensions['unexpected'] === true) return null;
   if (error.originalError != null && !(error.originalError instanceof GraphQLError)) return null;
-  if (malformedStatus(error) === REFUSALS.METHOD_NOT_ALLOWED) return 'METHOD_NOT_ALLOWED';
   if (isRefusalCode(error.extensions['code']) && error.extensions['code'] === 'INTERNAL_SERVER_ERROR') return null;
   return 'BAD_USER_INPUT';
 }
@@ -124,20 +123,4 @@ function requestErrorCode(error: GraphQLError): RefusalCode | null {
 function isOfArgument({ nodes, originalError }: GraphQLError): boolean {
   const place = nodes?.[0]?.kind;
   return place !== undefined && place !== Kind.FIELD && originalError instanceof GraphQLError;
-}
-
-/** The HTTP status of a request that Yoga finds malformed, whatever it asks; null for every other error. */
-export function malformedStatus(error: GraphQLError): number | null {
-  const http = error.extensions['http'];
-  if (error.extensions['code'] !== 'BAD_REQUEST' || typeof http !== 'object' || http === null || !('status' in http))
-    return null;
-  return typeof http.status === 'number' ? http.status : null;
-}
-
-function httpHeaders(error: GraphQLError): Record<string, string> {
-  const http = error.extensions['http'];
-  if (typeof http !== 'object' || http === null || !('headers' in http)) return {};
-  const headers = http.headers;
-  if (typeof headers !== 'object' || headers === null) return {};
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]));
 }

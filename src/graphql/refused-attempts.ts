@@ -6,13 +6,11 @@
 import {
   type DocumentNode,
   defaultFieldResolver,
-  type FragmentDefinitionNode,
   type GraphQLObjectType,
   type GraphQLSchema,
   Kind,
   type OperationDefinitionNode,
   OperationTypeNode,
-  type SelectionSetNode,
 } from 'graphql';
 import { TOKEN_ALREADY_SHOWN } from '../domain/api-key.ts';
 import { GatehouseError, type RefusalCode } from '../domain/errors.ts';
@@ -21,6 +19,7 @@ import type { Context } from './context.ts';
 import { declaredScopes } from './directives.ts';
 import { refusalIn } from './errors.ts';
 import { fragmentsOf } from './requirements.ts';
+import { rootFields } from './selection.ts';
 
 /** Makes every mutation of keys tell of its refusals. */
 export function tellRefusedAttempts(schema: GraphQLSchema): void {
@@ -51,7 +50,7 @@ export function tellRefusedRequest(schema: GraphQLSchema, { asked, result, conte
   const fragments = fragmentsOf(asked.document.definitions);
   const mutations = mutationsOfKeys(schema);
   for (const operation of mutationsIn(asked.document, asked.operationName)) {
-    for (const name of rootFields(operation, fragments)) {
+    for (const name of new Set(rootFields(operation, fragments).map((field) => field.name.value))) {
       if (Object.hasOwn(mutations, name)) context.onRefusedAttempt(name, code);
     }
   }
@@ -68,24 +67,6 @@ function mutationsIn({ definitions }: DocumentNode, name: string | null): Operat
 function mutationsOfKeys(schema: GraphQLSchema): ReturnType<GraphQLObjectType['getFields']> {
   const fields = Object.entries(schema.getMutationType()?.getFields() ?? {});
   return Object.fromEntries(fields.filter(([, field]) => declaredScopes(field)?.includes('keys:write') === true));
-}
-
-/** Each once, as the document has them. */
-function rootFields(
-  operation: OperationDefinitionNode,
-  fragments: ReadonlyMap<string, FragmentDefinitionNode>,
-): ReadonlySet<string> {
-  const names = new Set<string>();
-  const sets = new Set<SelectionSetNode | undefined>([operation.selectionSet]);
-  // A Set grows while it is walked: each fragment is looked at once, however often it is spread.
-  for (const set of sets) {
-    for (const selection of set?.selections ?? []) {
-      if (selection.kind === Kind.FIELD) names.add(selection.name.value);
-      else if (selection.kind === Kind.INLINE_FRAGMENT) sets.add(selection.selectionSet);
-      else sets.add(fragments.get(selection.name.value)?.selectionSet);
-    }
-  }
-  return names;
 }
 
 function userErrorCodes(payload: unknown): ReadonlySet<string> {

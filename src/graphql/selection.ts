@@ -1,5 +1,11 @@
 /** What a query asks for below a field. */
-import { type FragmentDefinitionNode, Kind, type SelectionSetNode } from 'graphql';
+import {
+  type FieldNode,
+  type FragmentDefinitionNode,
+  Kind,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
 
 /** A field, or an operation. */
 export interface Selecting {
@@ -25,4 +31,22 @@ export function fieldsBelow(info: Selecting): ReadonlySet<string> {
     }
   }
   return names;
+}
+
+/** The fields at an operation's root, in fragments too. */
+export function rootFields(
+  { selectionSet }: OperationDefinitionNode,
+  fragments: ReadonlyMap<string, FragmentDefinitionNode>,
+): FieldNode[] {
+  const fields: FieldNode[] = [];
+  const sets = new Set<SelectionSetNode | undefined>([selectionSet]);
+  // A Set grows while it is walked: each fragment is looked at once, however often it is spread.
+  for (const set of sets) {
+    for (const selection of set?.selections ?? []) {
+      if (selection.kind === Kind.FIELD) fields.push(selection);
+      else if (selection.kind === Kind.INLINE_FRAGMENT) sets.add(selection.selectionSet);
+      else sets.add(fragments.get(selection.name.value)?.selectionSet);
+    }
+  }
+  return fields;
 }

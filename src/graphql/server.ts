@@ -18,7 +18,8 @@ import { stoppedResult } from './plan/run.ts';
 import { admission } from './plugins/admission.ts';
 import { attempts } from './plugins/attempts.ts';
 import { documentRules } from './plugins/document-rules.ts';
-import { parameterRules, refuseBadJson } from './plugins/parameters.ts';
+import { operationRules } from './plugins/operation.ts';
+import { parameterRules } from './plugins/parameters.ts';
 import type { QueryLimits } from './query-limits.ts';
 import { tellRefusedRequest } from './refused-attempts.ts';
 import { buildSchema } from './schema.ts';
@@ -70,13 +71,13 @@ export function createGraphqlServer(
       attempts,
       parameterRules(limits),
       documentRules(limits),
+      operationRules,
       admission(schema, compileAfter, turns, gate),
       results,
     ],
   });
   return {
     async handle(request, context) {
-      if (request.method === 'GET') refuseBadJson(request.search);
       const call = newCall(context, request);
       context.answer.begin();
       try {
@@ -93,14 +94,9 @@ export function createGraphqlServer(
   };
 }
 
-function toFetchRequest(FetchRequest: typeof Request, { method, search, body, signal }: GraphqlRequest): Request {
-  return new FetchRequest(ENDPOINT + search, {
-    method,
-    // The answer's media type is chosen later; Yoga need only believe that there is one.
-    headers: { accept: JSON_TYPE, ...(body === null ? {} : { 'content-type': JSON_TYPE }) },
-    body,
-    signal,
-  });
+/** Yoga's own parsers read nothing of it (parameters.ts), and it need only believe that there is a media type. */
+function toFetchRequest(FetchRequest: typeof Request, { method, signal }: GraphqlRequest): Request {
+  return new FetchRequest(ENDPOINT, { method, headers: { accept: JSON_TYPE }, signal });
 }
 
 /** Takes the result out of Yoga, in place of its own result processors. */

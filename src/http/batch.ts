@@ -1,20 +1,29 @@
 /** Several operations in one body: a JSON array of GraphQL requests, as Apollo's and other clients send them. */
 import { badInput, GatehouseError } from '../domain/errors.ts';
 import { joined } from '../domain/json-size.ts';
-import type { GraphqlAnswer } from '../graphql/answer.ts';
+import { answerType, JSON_TYPE } from '../graphql/accept.ts';
+import { contentType, type GraphqlAnswer, successStatus } from '../graphql/answer.ts';
 import type { Answer } from './exchange.ts';
 
-/** The text of each operation; null where the body is no array. Throws for an empty one, and for one that is too long. */
-export function operationsIn(body: string, max: number): string[] | null {
+/** The operations of a batch, unread; null where the body is no array. What is not JSON is told so as any other body is. */
+export function batchIn(body: string): unknown[] | null {
   if (!/^\s*\[/.test(body)) return null;
-  const operations = parse(body);
-  if (operations === null) return null;
-  if (operations.length === 0) throw badInput('A batch must hold at least one operation');
-  if (operations.length <= max) return operations.map(textOf);
+  try {
+    const parsed: unknown = JSON.parse(body);
+    return Array.isArray(parsed) ? parsed : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The text of each operation. Throws for a batch of none, and for one that is too long. */
+export function operationsIn(batch: readonly unknown[], max: number): string[] {
+  if (batch.length === 0) throw badInput('A batch must hold at least one operation');
+  if (batch.length <= max) return batch.map(textOf);
   throw new GatehouseError(
     'QUERY_TOO_EXPENSIVE',
-    `Query is a batch of ${operations.length} operations: at most ${max} are let in`,
-    { extensions: { limit: { name: 'batch', max, actual: operations.length } } },
+    `Query is a batch of ${batch.length} operations: at most ${max} are let in`,
+    { extensions: { limit: { name: 'batch', max, actual: batch.length } } },
   );
 }
 
@@ -28,26 +37,29 @@ function textOf(operation: unknown): string {
   }
 }
 
-// What is not JSON is told so as any other body is.
-function parse(body: string): unknown[] | null {
-  try {
-    const parsed: unknown = JSON.parse(body);
-    return Array.isArray(parsed) ? parsed : null;
-  } catch {
-    return null;
-  }
-}
-
-/** The answers in the operations' order. Where all have one status, it is the batch's; else that is 200. */
-export function batchAnswer(answers: readonly GraphqlAnswer[]): Answer {
+/**
+ * The answers in the operations' order. Where all have one status, it is the batch's; else it is that of a partial success. A
+ * 2xx batch is of the type that the caller prefers, like any other 2xx answer.
+ */
+export function batchAnswer(answers: readonly GraphqlAnswer[], accept: string | undefined): Answer {
   const [first] = answers;
   if (first === undefined) throw new TypeError('a batch without answers');
-  const alike = answers.every(({ status }) => status === first.status);
-  // What holds for all: the longest wait of any that was refused, and the media type.
-  const waits = answers.map(({ headers }) => Number(headers['retry-after'] ?? 0));
-  const wait = Math.max(...waits);
-  const common = alike ? first.headers : { 'content-type': first.headers['content-type'] ?? '' };
-  const headers = { ...common, ...(wait > 0 ? { 'retry-after': String(wait) } : {}) };
   const body = joined([...answers.flatMap((answer, at) => [at === 0 ? '[' : ',', answer.body]), ']']);
-  return { status: alike ? first.status : 200, headers, body };
+  // What holds for all: the longest wait of any that was refused, and the media type.
+  const wait = Math.max(...answers.map(({ headers }) => Number(headers['retry-after'] ?? 0)));
+  const retryAfter = wait > 0 ? { 'retry-after': String(wait) } : {};
+  if (answers.every(({ status }) => status === first.status)) {
+    return { status: first.status, headers: { ...first.headers, ...retryAfter }, body };
+  }
+  const type = answerType(accept) ?? JSON_TYPE;
+  return { status: successStatus(type, true), headers: { 'content-type': contentType(type), ...retryAfter }, body };
+}
+
+/** Operations of a longer batch are not told apart in its refusal: an answer is not to be many times as long as its request. */
+const REFUSALS_MAX = 1_000;
+
+/** A batch of which nothing was run: each operation has the refusal. */
+export function refusedBatch(refusal: GraphqlAnswer, operations: number): Answer {
+  const answers = Array.from({ length: Math.min(operations, REFUSALS_MAX) }, () => refusal);
+  return batchAnswer(answers, undefined);
 }

@@ -1,18 +1,30 @@
 /** A request's JSON body, bounded in bytes. */
 import type { IncomingMessage } from 'node:http';
 import type { Room } from '../domain/answer-size.ts';
-import { badInput, GatehouseError } from '../domain/errors.ts';
+import { GatehouseError, notJson } from '../domain/errors.ts';
 import type { Exchange } from './exchange.ts';
 
 const JSON_MEDIA_TYPE = /^application\/json *(;|$)/i;
-const CHARSET = /;\s*charset="?([^";\s]+)/i;
+const CHARSET = /;\s*charset\s*=\s*"?([^";\s]+)/i;
+/**
+ * What clients call the encoding of JSON (RFC 8259, 8.1), without case, hyphens and the like: UTF-8 by any of the labels that
+ * https://encoding.spec.whatwg.org/ has for it, and ASCII, which is a part of it.
+ */
+const UTF8_LABELS: ReadonlySet<string> = new Set([
+  'utf8',
+  'unicode11utf8',
+  'unicode20utf8',
+  'xunicode20utf8',
+  'ascii',
+  'usascii',
+]);
 
 /** Refuses a body that can be seen to be wrong before it is read. */
 export function refuseBodyByHeaders({ headers }: IncomingMessage, limitBytes: number): void {
   const type = headers['content-type'] ?? '';
-  const charset = CHARSET.exec(type)?.[1] ?? 'utf-8';
+  const charset = (CHARSET.exec(type)?.[1] ?? 'utf8').toLowerCase().replaceAll(/[^a-z0-9]/g, '');
   const encoding = headers['content-encoding'] ?? 'identity';
-  if (!JSON_MEDIA_TYPE.test(type) || charset.toLowerCase() !== 'utf-8' || encoding.toLowerCase() !== 'identity') {
+  if (!JSON_MEDIA_TYPE.test(type) || !UTF8_LABELS.has(charset) || encoding.toLowerCase() !== 'identity') {
     throw new GatehouseError(
       'UNSUPPORTED_MEDIA_TYPE',
       'Unsupported media type: send JSON in UTF-8, not compressed, with Content-Type: application/json',
@@ -20,6 +32,29 @@ export function refuseBodyByHeaders({ headers }: IncomingMessage, limitBytes: nu
     );
   }
   if (Number(headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
+}
+
+/** A body that is longer, or of unknown length, is not worth reading for the form of its refusal alone. */
+const SHORT_BYTES = 65_536;
+
+/** How long a refusal waits for the rest of such a body. */
+const SHORT_WAIT_MS = 250;
+
+/** The body's text where it is short and comes at once; null where it does not, or cannot be read as JSON in UTF-8. */
+export async function readShortBody(exchange: Pick<Exchange, 'request' | 'askForBody'>): Promise<string | null> {
+  const { request } = exchange;
+  if (!(Number(request.headers['content-length']) <= SHORT_BYTES) || request.headers.expect !== undefined) return null;
+  const { promise: late, resolve: giveUp } = Promise.withResolvers<null>();
+  const timer = setTimeout(() => giveUp(null), SHORT_WAIT_MS);
+  try {
+    refuseBodyByHeaders(request, SHORT_BYTES);
+    return await Promise.race([readBody(exchange, SHORT_BYTES), late]);
+  } catch (thrown) {
+    if (thrown instanceof GatehouseError) return null;
+    throw thrown;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
@@ -37,8 +72,8 @@ export async function readBody(
   try {
     return UTF8.decode(body);
   } catch {
-    // The decoder says no more than that.
-    throw badInput('The body is not UTF-8');
+    // The decoder says no more than that, and JSON is UTF-8.
+    throw notJson('The body is not UTF-8');
   }
 }
 

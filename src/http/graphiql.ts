@@ -17,7 +17,8 @@ let page: Promise<Page> | null = null;
 
 /** A browser that was pointed here, as against a program that queries by GET. */
 export function wantsPage({ method, request: { headers } }: Exchange): boolean {
-  return method === 'GET' && headers.authorization === undefined && (headers.accept ?? '').includes('text/html');
+  const isRead = method === 'GET' || method === 'HEAD';
+  return isRead && headers.authorization === undefined && (headers.accept ?? '').includes('text/html');
 }
 
 export async function graphiqlPage({ request: { headers }, record, held }: Exchange): Promise<Answer> {

@@ -7,6 +7,7 @@ import { toId } from '../domain/id.ts';
 import { type Idempotency, idempotencyOf } from '../domain/idempotency.ts';
 import type { Decision } from '../domain/limit.ts';
 import { type Principal, type RefusedKey, refusalOf } from '../domain/verification.ts';
+import { answerType, GRAPHQL_RESPONSE, JSON_TYPE } from '../graphql/accept.ts';
 import { type GraphqlAnswer, refusalAnswer } from '../graphql/answer.ts';
 import type { Context } from '../graphql/context.ts';
 import type { OnBug } from '../graphql/errors.ts';
@@ -15,8 +16,8 @@ import type { GraphqlServer } from '../graphql/server.ts';
 import { rateLimitHeaders, refusalOfDecision } from '../limits/headers.ts';
 import type { Meter } from '../limits/meter.ts';
 import type { CountedRequest } from '../services/usage/buffer.ts';
-import { batchAnswer, operationsIn } from './batch.ts';
-import { readBody, refuseBodyByHeaders } from './body.ts';
+import { batchAnswer, batchIn, operationsIn, refusedBatch } from './batch.ts';
+import { readBody, readShortBody, refuseBodyByHeaders } from './body.ts';
 import type { AccessRecord, Answer, Exchange } from './exchange.ts';
 import { graphiqlPage, wantsPage } from './graphiql.ts';
 import type { HeldLimit } from './held-bytes.ts';
@@ -81,14 +82,17 @@ async function limited(
   method: 'GET' | 'POST',
 ): Promise<Answer> {
   const already = parts.meter.refusedAlready(principal);
-  if (already !== null)
-    return refusedTo(parts, exchange, principal, refusalOfDecision(already, parts.meter.wallMs()), already);
+  if (already !== null) {
+    const refusal = refusalOfDecision(already, parts.meter.wallMs());
+    return refusedTo(parts, exchange, principal, refusal, already, await operationsUnread(exchange));
+  }
   const full = exchange.held.over();
   if (full !== null) return refusedForHeld(parts, exchange, principal, full);
-  const visit: Visit = { principal, limits: null };
+  const visit: Visit = { principal, limits: null, operations: null };
   const isLate = !exchange.request.complete;
   let body: string | null;
   try {
+    refuseUnacceptable(exchange);
     if (method === 'POST') refuseBodyByHeaders(exchange.request, parts.bodyLimitBytes);
     if (networks.length > 0) {
       await parts.cancellable(principal, exchange.signal, () => refuseOtherNetworks(parts, principal, networks));
@@ -111,6 +115,20 @@ interface Visit {
   principal: Principal;
   /** Of the operation that ran last. */
   limits: Context['limits'] | null;
+  /** Of a batch; null where it is none, or its body was not read. */
+  operations: number | null;
+}
+
+/** RFC 9110, 15.5.7. Nothing is run for a caller who cannot read what comes of it. */
+function refuseUnacceptable({ request: { headers } }: Exchange): void {
+  if (answerType(headers.accept) !== null) return;
+  throw new GatehouseError('NOT_ACCEPTABLE', `Not acceptable: accept ${GRAPHQL_RESPONSE} or ${JSON_TYPE}`);
+}
+
+/** Of a request that is refused whatever it asks: its answer needs to know only whether it is a batch. */
+async function operationsUnread(exchange: Exchange): Promise<number | null> {
+  const body = exchange.method === 'POST' ? await readShortBody(exchange) : null;
+  return body === null ? null : (batchIn(body)?.length ?? null);
 }
 
 async function verified(parts: GraphqlRouteParts, { request, record, address, held }: Exchange): Promise<Principal> {
@@ -150,10 +168,13 @@ async function work(
   body: string | null,
 ): Promise<Answer> {
   const { search, signal, request } = exchange;
+  const { accept } = request.headers;
   // Many requests of one key go on at the same moment where they shared the lookup of its token.
   const turn = parts.turn(visit.principal);
   if (turn !== null) await turn;
-  const operations = body === null ? null : operationsIn(body, parts.maxBatch);
+  const batch = body === null ? null : batchIn(body);
+  visit.operations = batch?.length ?? null;
+  const operations = batch === null ? null : operationsIn(batch, parts.maxBatch);
   const idempotency = idempotencyOf(request.headers['idempotency-key'], body);
   const budget: PointBudget = { points: parts.maxCost };
   const answer = new AnswerSize(parts.answerMaxBytes, exchange.held);
@@ -166,7 +187,7 @@ async function work(
     visit.limits = context.limits;
     running.limits = context.limits;
     const recheck = () => refusalNow(parts, exchange, visit);
-    const asked = { method, search, accept: request.headers.accept, body: text, signal, recheck };
+    const asked = { method, search, accept, body: text, signal, recheck };
     const result = await parts.cancellable(visit.principal, signal, () => parts.graphql.handle(asked, context));
     note(parts, exchange, visit.principal, result);
     replays.push(context.services.areReplayed);
@@ -174,7 +195,7 @@ async function work(
     return result;
   };
   const late = (refusal: GatehouseError, cost: CostReport | null) =>
-    refusalAnswer(refusal, exchange.requestId, request.headers.accept, parts.onBug, null, cost);
+    refusalAnswer(refusal, exchange.requestId, parts.onBug, null, cost);
   // Functions get a name before they become a property: one that is written there is made in V8's old space, and with it
   // all that it sees of this request lives on until the next full collection of garbage.
   const lateAlone = (refusal: GatehouseError) => late(refusal, running.limits?.report() ?? null);
@@ -191,7 +212,8 @@ async function work(
   // What was done must not be lost with what was not: it may be a token, which is shown once.
   const lateInBatch = (refusal: GatehouseError) => {
     const cost = running.limits?.report() ?? null;
-    return batchAnswer(operations.map((_, at) => answers[at] ?? late(refusal, at === answers.length ? cost : null)));
+    const all = operations.map((_, at) => answers[at] ?? late(refusal, at === answers.length ? cost : null));
+    return batchAnswer(all, accept);
   };
   exchange.late = lateInBatch;
   // One after the other: a batch is one client's, and has its share of the machine already.
@@ -200,7 +222,7 @@ async function work(
     answers.push(refusal ?? (await run(operation, index)));
   }
   sayWhetherReplayed();
-  return batchAnswer(answers);
+  return batchAnswer(answers, accept);
 }
 
 /** An operation before this one may have ended the token, or taken its time: null where it is still good. */
@@ -219,8 +241,8 @@ async function refusedAgain(parts: GraphqlRouteParts, exchange: Exchange, visit:
     visit.principal = await verified(parts, exchange);
     return null;
   } catch (thrown) {
-    const { request, requestId, record } = exchange;
-    const refusal = refusalAnswer(thrown, requestId, request.headers.accept, parts.onBug, null);
+    const { requestId, record } = exchange;
+    const refusal = refusalAnswer(thrown, requestId, parts.onBug, null);
     record.code ??= refusal.code;
     return refusal;
   }
@@ -245,8 +267,8 @@ function note(
 }
 
 /** Where nobody is known to be calling. */
-function refused(parts: GraphqlRouteParts, { request, requestId, record }: Exchange, thrown: unknown): Answer {
-  const refusal = refusalAnswer(thrown, requestId, request.headers.accept, parts.onBug, null);
+function refused(parts: GraphqlRouteParts, { requestId, record }: Exchange, thrown: unknown): Answer {
+  const refusal = refusalAnswer(thrown, requestId, parts.onBug, null);
   record.code = refusal.code;
   return refusal;
 }
@@ -257,15 +279,16 @@ function refusedTo(
   principal: Principal,
   thrown: unknown,
   decision: Decision,
+  operations: number | null,
 ): Answer {
-  const { request, requestId } = exchange;
   const cost = costReport(decision, 0, 0, parts.meter.wallMs());
-  const refusal = refusalAnswer(thrown, requestId, request.headers.accept, parts.onBug, decision, cost);
+  const refusal = refusalAnswer(thrown, exchange.requestId, parts.onBug, decision, cost);
   note(parts, exchange, principal, refusal);
-  return refusal;
+  // A batch of none has no operation that could have the refusal.
+  return operations === null || operations === 0 ? refusal : refusedBatch(refusal, operations);
 }
 
-/** What waits for the caller must be read first: nothing is read or charged. */
+/** What waits for the caller must be read first: nothing is run or charged. */
 async function refusedForHeld(
   parts: GraphqlRouteParts,
   exchange: Exchange,
@@ -277,26 +300,30 @@ async function refusedForHeld(
   const retryMs = exchange.held.retryAfterSeconds * 1_000;
   const over = { ...limit, windowSeconds: 0, remaining: 0, resetMs: retryMs };
   parts.meter.report(limit.name);
-  return refusedTo(parts, exchange, principal, refusal, { granted: false, limits, over, retryMs });
+  const operations = await operationsUnread(exchange);
+  return refusedTo(parts, exchange, principal, refusal, { granted: false, limits, over, retryMs }, operations);
 }
 
 /** Any refusal of a valid token costs one request and no points. */
 async function refusedAndCharged(
   parts: GraphqlRouteParts,
   exchange: Exchange,
-  { principal, limits }: Visit,
+  { principal, limits, operations }: Visit,
   thrown: unknown,
 ): Promise<Answer> {
   // One that broke off in the middle has been charged already.
   const before = limits?.decision ?? null;
-  if (before !== null) return refusedTo(parts, exchange, principal, thrown, before);
+  if (before !== null) return refusedTo(parts, exchange, principal, thrown, before, operations);
   const charged = await parts.meter.charge(principal, 0);
-  return refusedTo(parts, exchange, principal, refusalOfDecision(charged, parts.meter.wallMs()) ?? thrown, charged);
+  const refusal = refusalOfDecision(charged, parts.meter.wallMs()) ?? thrown;
+  return refusedTo(parts, exchange, principal, refusal, charged, operations);
 }
 
+/** A HEAD is answered as a GET; the answer's body is then not sent (RFC 9110, 9.3.2). */
 function methodOf({ method }: Exchange): 'GET' | 'POST' {
   if (method === 'GET' || method === 'POST') return method;
+  if (method === 'HEAD') return 'GET';
   throw new GatehouseError('METHOD_NOT_ALLOWED', 'Method not allowed: send GET or POST', {
-    headers: { allow: 'GET, POST, OPTIONS' },
+    headers: { allow: 'GET, HEAD, POST, OPTIONS' },
   });
 }

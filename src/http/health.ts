@@ -31,12 +31,12 @@ function json(status: number, body: object): Answer {
   return { status, headers, body: JSON.stringify(body) };
 }
 
-/** `GET /metrics`, on a port of its own. */
+/** `GET /metrics`, on a port of its own; HEAD as well. */
 export async function metricsPage(
   { method, path }: Pick<Exchange, 'method' | 'path'>,
   metrics: Metrics,
 ): Promise<Answer> {
-  if (path !== '/metrics' || method !== 'GET')
+  if (path !== '/metrics' || (method !== 'GET' && method !== 'HEAD'))
     return json(404, { error: 'not_found', message: 'GET /metrics is here' });
   return { status: 200, headers: { 'content-type': metrics.contentType }, body: await metrics.text() };
 }

@@ -3,7 +3,7 @@
  * the same whatever they were, so that nobody learns from it which token lives.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { badInput, GatehouseError } from '../domain/errors.ts';
+import { badInput, GatehouseError, notJson } from '../domain/errors.ts';
 import { WINDOW_SECONDS } from '../domain/limit.ts';
 import { characters, isWellFormed } from '../domain/text.ts';
 import { tokensIn } from '../domain/token.ts';
@@ -100,6 +100,6 @@ function parse(body: string): unknown {
     return JSON.parse(body);
   } catch {
     // The parser quotes the text, and there may be a token in it.
-    throw badInput('The body is not JSON');
+    throw notJson('The body is not JSON');
   }
 }

@@ -13,12 +13,15 @@ import { type Address, type Block, isWithin, parseAddress } from '../domain/addr
 import { coarseAddress } from '../domain/coarse-address.ts';
 import { GatehouseError } from '../domain/errors.ts';
 import { shownUserAgent } from '../domain/redaction.ts';
+import { GRAPHQL_RESPONSE, JSON_TYPE } from '../graphql/accept.ts';
+import { contentType } from '../graphql/answer.ts';
 import { addressName } from '../limits/address-window.ts';
 import type { Logger } from '../observability/logger.ts';
 import { callerAddress } from './caller-address.ts';
 import { ConnectionBound } from './connection-bound.ts';
 import { Conversation, closeGently, PIPELINED_MAX } from './conversation.ts';
 import type { AccessRecord, Answer, Exchange, Handler } from './exchange.ts';
+import { isGraphqlPath } from './graphql-path.ts';
 import type { HeldBytes, Holder } from './held-bytes.ts';
 import { HEADERS_MAX_BYTES, type HttpRefusal, httpRefusal } from './http-refusal.ts';
 import { listenError } from './listen-error.ts';
@@ -176,7 +179,7 @@ async function serve(
   const visit = visitOf(options, request);
   const turn = Promise.withResolvers<void>();
   const refuse = (refusal: HttpRefusal) =>
-    cutShort(visit, new GatehouseError(refusal.code, refusal.message), plainRefusal(refusal, visit.requestId));
+    cutShort(visit, new GatehouseError(refusal.code, refusal.message), plainRefusal(refusal, visit.requestId, request));
   const isFirst = conversation.begin({ request, response, refuse, go: turn.resolve });
   const head = conversation.isFull ? TOO_MANY_PIPELINED : readHead(request, () => isTrusted(request, options));
   const refusal = 'status' in head ? head : null;
@@ -190,7 +193,7 @@ async function serve(
   limitTime(options, visit, exchange, response);
   if (refusal !== null) {
     visit.record.code = refusal.code;
-    send(response, exchange, plainRefusal(refusal, visit.requestId), state, true);
+    send(response, exchange, plainRefusal(refusal, visit.requestId, request), state, true);
     return;
   }
   const answer = state.stopping ? refuseWhileStopping(exchange) : await answerTo(options, visit, exchange, handle);
@@ -255,7 +258,7 @@ function limitTime(options: ListenerOptions, visit: Visit, exchange: Exchange, r
   const startedMs = performance.now();
   const timer = setTimeout(() => {
     const refusal = new GatehouseError('TIMEOUT', `Timeout: a request may take ${options.requestTimeoutMs} ms`);
-    cutShort(visit, refusal, exchange.late?.(refusal) ?? plainRefusal(refusal, visit.requestId));
+    cutShort(visit, refusal, exchange.late?.(refusal) ?? plainRefusal(refusal, visit.requestId, exchange.request));
   }, options.requestTimeoutMs);
   response.once('close', () => {
     clearTimeout(timer);
@@ -363,25 +366,39 @@ function bytesOf(body: string | Buffer): string | Buffer {
   return typeof body === 'string' && body.length > TAKEN_AT_ONCE_BYTES ? Buffer.from(body) : body;
 }
 
-function refuseWhileStopping({ requestId, record }: Exchange): Answer {
+function refuseWhileStopping({ requestId, record, request }: Exchange): Answer {
   record.code = 'SERVICE_UNAVAILABLE';
   const headers = { 'retry-after': '1' };
   return plainRefusal(
     new GatehouseError('SERVICE_UNAVAILABLE', 'Service unavailable: this gateway is stopping', { headers }),
     requestId,
+    request,
   );
 }
 
-/** A refusal that no route had a say in: readable by GraphQL clients and others alike. */
-function plainRefusal(refusal: HttpRefusal | GatehouseError, requestId: string): Answer {
+/**
+ * A refusal that no route had a say in: readable by GraphQL clients and others alike. `request`: null where its head could
+ * not be read.
+ */
+function plainRefusal(
+  refusal: HttpRefusal | GatehouseError,
+  requestId: string,
+  request: IncomingMessage | null,
+): Answer {
   const { code, status, message } = refusal;
   const body = { errors: [{ message, extensions: { code, status, requestId } }] };
   const headers = refusal instanceof GatehouseError ? refusal.details.headers : refusal.headers;
   return {
     status,
-    headers: { 'content-type': 'application/json; charset=utf-8', ...headers },
+    headers: { 'content-type': contentType(isForGraphql(request) ? GRAPHQL_RESPONSE : JSON_TYPE), ...headers },
     body: JSON.stringify(body),
   };
+}
+
+/** What is not known to be for another address counts as GraphQL's: most that comes is. */
+function isForGraphql(request: IncomingMessage | null): boolean {
+  const [path = ''] = (request?.url ?? '').split('?');
+  return !path.startsWith('/') || isGraphqlPath(path);
 }
 
 /** CONNECT. Node leaves the connection to whoever answers it: no error of it would be heard. */
@@ -406,7 +423,7 @@ function refuseConnection(
   const { code, status } = refusal;
   const requestId = newRequestId();
   log.info({ requestId, ...from, ...NOTHING_KNOWN, code, status, ms: 0 }, 'request');
-  const { headers, body } = plainRefusal(refusal, requestId);
+  const { headers, body } = plainRefusal(refusal, requestId, null);
   const fields = { ...headers, ...OF_EVERY_ANSWER, 'x-request-id': requestId, connection: 'close' };
   const lines = Object.entries({ ...fields, 'content-length': Buffer.byteLength(body ?? '') });
   const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('');

@@ -3,6 +3,7 @@ import { GatehouseError } from '../domain/errors.ts';
 import type { OnBug } from '../graphql/errors.ts';
 import type { Cors } from './cors.ts';
 import type { Answer, Exchange } from './exchange.ts';
+import { isGraphqlPath, namedNetwork } from './graphql-path.ts';
 import { restRefusal } from './rest-error.ts';
 
 export interface Routes {
@@ -13,7 +14,10 @@ export interface Routes {
   readonly readyz: () => Promise<Answer>;
 }
 
-const NETWORK_GRAPHQL = /^\/networks\/([^/]+)\/graphql$/;
+/** The body of the answer to a HEAD is not sent (RFC 9110, 9.3.2): Node sees to it. */
+function onlyGet(): GatehouseError {
+  return new GatehouseError('METHOD_NOT_ALLOWED', 'Method not allowed: send GET', { headers: { allow: 'GET, HEAD' } });
+}
 
 export class Router {
   readonly #routes: Routes;
@@ -39,8 +43,8 @@ export class Router {
 
   async #route(exchange: Exchange): Promise<Answer> {
     const { method, path, record } = exchange;
-    const named = NETWORK_GRAPHQL.exec(path)?.[1];
-    if (path === '/graphql' || named !== undefined) {
+    const named = namedNetwork(path);
+    if (isGraphqlPath(path)) {
       record.route = named === undefined ? '/graphql' : '/networks/{network}/graphql';
       return this.#api(exchange, named);
     }
@@ -50,8 +54,7 @@ export class Router {
     }
     if (path === '/healthz' || path === '/readyz') {
       record.route = path;
-      if (method !== 'GET')
-        throw new GatehouseError('METHOD_NOT_ALLOWED', 'Method not allowed: send GET', { headers: { allow: 'GET' } });
+      if (method !== 'GET' && method !== 'HEAD') throw onlyGet();
       return path === '/healthz' ? this.#routes.healthz() : this.#routes.readyz();
     }
     throw new GatehouseError('NOT_FOUND', 'Not Found: there is nothing at this address');

@@ -233,7 +233,7 @@ describe('createApiKey', () => {
   ] as const)('refuses a wrong %s, %o, before anything runs', async ([, input, named]) => {
     const { network, token } = await makeNetwork(suite.database);
     const reply = await create(token, input);
-    expect(reply.status).toBe(400);
+    expect(reply.status).toBe(422);
     expect(reply.body).not.toHaveProperty('data');
     expect(reply.body.errors?.[0]).toMatchObject({
       message: expect.stringContaining(named),

@@ -61,7 +61,7 @@ describe('me', () => {
   test('takes no arguments', async () => {
     const { token } = await makeNetwork(suite.database);
     const reply = await suite.call(token, '{ me(id: "adm_1") { id } }');
-    expect(reply.status).toBe(400);
+    expect(reply.status).toBe(422);
     expect(reply.body.errors?.[0]).toMatchObject({
       message: expect.stringContaining('"id"'),
       extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },

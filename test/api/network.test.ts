@@ -62,7 +62,7 @@ describe('network', () => {
   test('takes no arguments: a token has one network', async () => {
     const [own, other] = [await makeNetwork(suite.database), await makeNetwork(suite.database)];
     const reply = await suite.call(own.token, `{ network(id: "${toId('Network', other.network.id)}") { id } }`);
-    expect(reply.status).toBe(400);
+    expect(reply.status).toBe(422);
     expect(reply.body.errors?.[0]).toMatchObject({
       message: expect.stringContaining('"id"'),
       extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },

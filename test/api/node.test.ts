@@ -83,7 +83,7 @@ describe('node', () => {
   ] as const)('refuses an id that %s, naming it', async ([, variables]) => {
     const { token } = await makeNetwork(suite.database);
     const reply = await suite.call(token, QUERY, { variables });
-    expect(reply.status).toBe(400);
+    expect(reply.status).toBe(422);
     expect(reply.body.errors?.[0]).toMatchObject({
       message: expect.stringContaining('"$id"'),
       extensions: { code: 'BAD_USER_INPUT' },

@@ -243,7 +243,7 @@ describe('upsertMembers', () => {
   ] as const)('refuses %s before anything runs', async ([, members]) => {
     const own = await makeNetwork(suite.database);
     const reply = await suite.call(own.token, QUERY, { variables: { members } });
-    expect(reply.status).toBe(400);
+    expect(reply.status).toBe(422);
     expect(reply.body).not.toHaveProperty('data');
   });
 

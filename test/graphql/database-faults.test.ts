@@ -21,7 +21,7 @@ const WAYS = [
   ['a page', 'members', '{ members { nodes { id } } }', null],
   ['the price of a count', 'member_counts', '{ members(filter: { role: [OWNER] }) { totalCount } }', null],
   ['a total', 'member_counts', '{ members(first: 1) { totalCount } }', null],
-  ['an object beside others', 'members', `{ member(id: "${toId('Member', newUuid())}") { id } }`, 200],
+  ['an object beside others', 'members', `{ member(id: "${toId('Member', newUuid())}") { id } }`, 294],
   ['a write', 'audit_events', 'mutation { createApiKey(input: { name: "never", scopes: [] }) { token } }', null],
 ] as const;
 

@@ -47,7 +47,7 @@ test.for([
 ] as const)('a question for the schema that goes round and round its %s is refused', async ([, query]) => {
   const { token } = await makeNetwork(suite.database);
   const reply = await suite.call(token, query);
-  expect(reply.status).toBe(400);
+  expect(reply.status).toBe(422);
   expect(reply.body.errors?.[0]).toMatchObject({
     message: 'Maximum introspection depth exceeded',
     extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },
@@ -79,7 +79,7 @@ describe('with QUERY_INTROSPECTION=off', () => {
   ] as const)('%s is not to be had', async ([, query]) => {
     const { token } = await makeNetwork(closed.database);
     const reply = await closed.call(token, query);
-    expect(reply.status).toBe(400);
+    expect(reply.status).toBe(422);
     expect(reply.body).not.toHaveProperty('data');
     for (const error of reply.body.errors ?? []) {
       expect(error).toMatchObject({

@@ -259,7 +259,7 @@ describe('fragments', () => {
   ] as const)('one that spreads %s is refused', async ([, query]) => {
     const { token } = await makeNetwork(suite.database);
     const reply = await suite.call(token, query);
-    expect(reply.status).toBe(400);
+    expect(reply.status).toBe(422);
     expect(reply.body.errors?.[0]).toMatchObject({
       message: expect.stringContaining('Cannot spread fragment "A" within itself'),
       extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },

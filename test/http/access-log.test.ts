@@ -67,7 +67,7 @@ describe('one line a request, with these fields and no other', () => {
       line({ ...ids, operation: 'All', code: 'FORBIDDEN', status: 403 }),
     );
     expect(await lineOf(post(token, '{ you { id } }'))).toEqual(
-      line({ ...ids, code: 'GRAPHQL_VALIDATION_FAILED', status: 400 }),
+      line({ ...ids, code: 'GRAPHQL_VALIDATION_FAILED', status: 422 }),
     );
     expect(await lineOf(post(token, '{ me { id } }', { 'content-type': 'text/plain' }))).toEqual(
       line({ ...ids, code: 'UNSUPPORTED_MEDIA_TYPE', status: 415 }),
@@ -120,9 +120,9 @@ describe('one line a request, with these fields and no other', () => {
     }
   });
 
-  test('of an error beside data: its code, and the status 200', async () => {
+  test('of an error beside data: its code, and the status 294', async () => {
     const { token } = await makeNetwork(suite.database);
-    expect(await lineOf(post(token, '{ member { id } }'))).toMatchObject({ code: 'BAD_USER_INPUT', status: 200 });
+    expect(await lineOf(post(token, '{ member { id } }'))).toMatchObject({ code: 'BAD_USER_INPUT', status: 294 });
   });
 
   test('of an address where nothing is, which is not in it', async () => {

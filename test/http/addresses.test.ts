@@ -1,7 +1,8 @@
+import { Agent } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { toId } from '../../src/domain/id.ts';
 import { replyOf } from '../support/client.ts';
-import { makeMembers, makeNetwork } from '../support/fixtures.ts';
+import { makeMembers, makeNetwork, PLENTY } from '../support/fixtures.ts';
 import { post, send } from '../support/raw-http.ts';
 import { useGateway } from '../support/suite.ts';
 
@@ -79,12 +80,12 @@ describe('GET /graphql', () => {
   });
 });
 
-test.for(['PUT', 'PATCH', 'DELETE', 'HEAD', 'QUERY'])(
+test.for(['PUT', 'PATCH', 'DELETE', 'QUERY'])(
   '%s /graphql is refused with 405 and what to send instead',
   async (method) => {
     const { token } = await makeNetwork(suite.database);
     const { status, headers } = await send(suite.url, { ...post(token, '{ me { id } }'), method });
-    expect({ status, allow: headers.allow }).toEqual({ status: 405, allow: 'GET, POST, OPTIONS' });
+    expect({ status, allow: headers.allow }).toEqual({ status: 405, allow: 'GET, HEAD, POST, OPTIONS' });
   },
 );
 
@@ -120,6 +121,69 @@ describe('an address where nothing is', () => {
   });
 });
 
+describe('HEAD is answered as GET, without the body', () => {
+  async function both(path: string, headers: Record<string, string>) {
+    const [get, head] = [
+      await send(suite.url, { method: 'GET', path, headers }),
+      await send(suite.url, { method: 'HEAD', path, headers }),
+    ];
+    expect(get.text.length).toBeGreaterThan(0);
+    expect(head.text).toBe('');
+    expect(head.status).toBe(get.status);
+    const { date: _date, ...fields } = get.headers;
+    expect(Object.keys(head.headers)).toEqual(expect.arrayContaining(Object.keys(fields)));
+    for (const name of [
+      'content-type',
+      'content-length',
+      'vary',
+      'cache-control',
+      'etag',
+      'www-authenticate',
+      'allow',
+    ]) {
+      expect([name, head.headers[name]]).toEqual([name, get.headers[name]]);
+    }
+    return head;
+  }
+
+  test.for(['/healthz', '/readyz', '/nowhere', '/leaked-tokens'])('%s', async (path) => {
+    await both(path, {});
+  });
+
+  test.for([
+    ['a query', '{ me { role } }', {}, 200],
+    ['one that does not validate', '{ you }', {}, 422],
+    ['one that is not acceptable', '{ me { role } }', { accept: 'text/plain' }, 406],
+    ['data beside errors', '{ member { id } }', { accept: 'application/graphql-response+json' }, 294],
+  ] as const)('/graphql with %s', async ([, query, headers, status]) => {
+    const { token } = await makeNetwork(suite.database);
+    const path = `/graphql${search({ query })}`;
+    expect((await both(path, { ...headers, authorization: `Bearer ${token}` })).status).toBe(status);
+  });
+
+  test('/graphql without a token, and the page that a browser gets there', async () => {
+    expect((await both('/graphql', {})).status).toBe(401);
+    expect(
+      (await both('/graphql', { accept: 'text/html', 'accept-encoding': 'gzip' })).headers['content-type'],
+    ).toMatch(/^text\/html/);
+  });
+
+  test('it counts as a request, and no connection is lost by it', async () => {
+    const { token } = await makeNetwork(suite.database);
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const path = `/graphql${search({ query: '{ me { role } }' })}`;
+    const headers = { authorization: `Bearer ${token}` };
+    const ports: unknown[] = [];
+    for (let time = 0; time < 3; time += 1) {
+      ports.push((await send(suite.url, { method: 'HEAD', path, headers, agent })).localPort);
+    }
+    agent.destroy();
+    expect(new Set(ports).size).toBe(1);
+    const { headers: after } = await send(suite.url, { method: 'GET', path, headers });
+    expect(after['ratelimit']).toContain(`"requests";r=${PLENTY.requestsPerMinute - 4};`);
+  });
+});
+
 describe('health', () => {
   test.for([
     ['/healthz', { status: 'ok' }],
@@ -134,9 +198,9 @@ describe('health', () => {
     });
   });
 
-  test.for(['/healthz', '/readyz'])('%s is for GET alone', async (path) => {
+  test.for(['/healthz', '/readyz'])('%s is for GET and HEAD alone', async (path) => {
     const { status, headers, text } = await send(suite.url, { method: 'POST', path });
-    expect({ status, allow: headers.allow }).toEqual({ status: 405, allow: 'GET' });
+    expect({ status, allow: headers.allow }).toEqual({ status: 405, allow: 'GET, HEAD' });
     expect(JSON.parse(text)).toMatchObject({ error: 'method_not_allowed', status: 405 });
   });
 });

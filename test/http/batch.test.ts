@@ -61,20 +61,25 @@ describe('how many operations', () => {
   test.for([
     ['eleven, of at most ten', suite, 10],
     ['four, of at most three', tight, 3],
-  ] as const)('%s: refused whole, as one request', async ([, gateway, max]) => {
+  ] as const)('%s: each is refused, and all count as one request', async ([, gateway, max]) => {
     const { token } = await makeNetwork(gateway.database);
     for (const accept of [GRAPHQL, 'application/json']) {
       const reply = await post(gateway.url, token, Array(max + 1).fill(ME), accept);
       expect(reply.status).toBe(400);
-      expect(JSON.parse(reply.text)).toMatchObject({
-        errors: [
-          {
-            message: `Query is a batch of ${max + 1} operations: at most ${max} are let in`,
-            extensions: { code: 'QUERY_TOO_EXPENSIVE', limit: { name: 'batch', max, actual: max + 1 } },
-          },
-        ],
-        extensions: { cost: { requested: 0, actual: 0 } },
-      });
+      expect(reply.headers.get('content-type')).toBe(`${GRAPHQL}; charset=utf-8`);
+      expect(answersOf(reply)).toHaveLength(max + 1);
+      for (const answer of answersOf(reply)) {
+        expect(answer).toMatchObject({
+          errors: [
+            {
+              message: `Query is a batch of ${max + 1} operations: at most ${max} are let in`,
+              extensions: { code: 'QUERY_TOO_EXPENSIVE', limit: { name: 'batch', max, actual: max + 1 } },
+            },
+          ],
+          extensions: { cost: { requested: 0, actual: 0 } },
+        });
+        expect(answer).not.toHaveProperty('data');
+      }
     }
     expect(remainingRequests((await post(gateway.url, token, ME)).headers)).toBe(PLENTY.requestsPerMinute - 3);
   });
@@ -83,20 +88,22 @@ describe('how many operations', () => {
     const { token } = await makeNetwork(suite.database);
     for (const body of ['[]', ' \n[ ]']) {
       const reply = await post(suite.url, token, body);
-      expect(reply.status).toBe(400);
+      expect(reply.status).toBe(422);
       expect(JSON.parse(reply.text)).toMatchObject({
         errors: [{ message: 'A batch must hold at least one operation', extensions: { code: 'BAD_USER_INPUT' } }],
       });
     }
   });
 
-  test('as many as a body can hold are refused like one too many', async () => {
+  test('as many as a body can hold are refused like one too many, in an answer that is no longer than the body', async () => {
     const { token } = await makeNetwork(suite.database);
     const reply = await post(suite.url, token, `[${Array(300_000).fill('{}').join(',')}]`);
-    expect([reply.status, JSON.parse(reply.text).errors[0].extensions.limit]).toEqual([
+    expect([reply.status, answersOf(reply)[0]?.errors?.[0]?.extensions['limit']]).toEqual([
       400,
       { name: 'batch', max: 10, actual: 300_000 },
     ]);
+    expect(answersOf(reply)).toHaveLength(1_000);
+    expect(reply.text.length).toBeLessThan(1_048_576);
   });
 });
 
@@ -121,7 +128,7 @@ describe('what is wrong in it', () => {
   ] as const)('%s is refused by itself, and those beside it are answered', async ([, wrong]) => {
     const { token } = await makeNetwork(suite.database);
     const reply = await post(suite.url, token, [ME, wrong, ME]);
-    expect([reply.status, codesOf(reply)]).toEqual([200, [null, 'BAD_USER_INPUT', null]]);
+    expect([reply.status, codesOf(reply)]).toEqual([294, [null, 'BAD_USER_INPUT', null]]);
     expect(remainingRequests(reply.headers)).toBe(PLENTY.requestsPerMinute - 3);
     expect(suite.gateway.log.filter(({ level }) => level === 'error')).toEqual([]);
   });
@@ -135,11 +142,15 @@ describe('its status and headers', () => {
     expect(reply.headers.get('www-authenticate')).toBe('Bearer error="insufficient_scope", scope="members:read"');
   });
 
-  test('are 200 and nobody’s challenge where they differ', async () => {
+  test('are those of a partial success, and nobody’s challenge, where they differ', async () => {
     const { token } = await makeNetwork(suite.database, { scopes: [] });
-    const reply = await post(suite.url, token, [ME, SCOPED, { query: '{' }, { query: '{ you }' }]);
+    const operations = [ME, SCOPED, { query: '{' }, { query: '{ you }' }];
+    const legacy = await post(suite.url, token, operations, 'application/json');
+    expect([legacy.status, legacy.headers.get('content-type')]).toEqual([200, 'application/json; charset=utf-8']);
+    const reply = await post(suite.url, token, operations);
+    expect(reply.headers.get('content-type')).toBe(`${GRAPHQL}; charset=utf-8`);
     expect([reply.status, codesOf(reply)]).toEqual([
-      200,
+      294,
       [null, 'FORBIDDEN', 'GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED'],
     ]);
     expect(reply.headers.get('www-authenticate')).toBeNull();
@@ -176,7 +187,7 @@ describe('its status and headers', () => {
       operation: 'First',
       points: 1 + 2,
       code: 'GRAPHQL_VALIDATION_FAILED',
-      status: 200,
+      status: 294,
     });
   });
 });
@@ -192,10 +203,16 @@ describe('limits', () => {
     expect((await post(suite.url, token, Array(5).fill(ME))).status).toBe(200);
     const last = await post(suite.url, token, Array(7).fill(ME));
     expect(codesOf(last)).toEqual([null, null, null, null, null, 'RATE_LIMITED', 'RATE_LIMITED']);
-    expect([last.status, remainingRequests(last.headers)]).toEqual([200, 0]);
+    expect([last.status, remainingRequests(last.headers)]).toEqual([294, 0]);
     expect(last.headers.get('retry-after')).toMatch(/^[1-9]\d?$/);
     const refused = await post(suite.url, token, [ME, ME]);
-    expect([refused.status, JSON.parse(refused.text).errors[0].extensions.code]).toEqual([429, 'RATE_LIMITED']);
+    expect([refused.status, codesOf(refused)]).toEqual([429, ['RATE_LIMITED', 'RATE_LIMITED']]);
+    // Now it is known before a body is read.
+    const again = await post(suite.url, token, [ME, ME, ME]);
+    expect([again.status, codesOf(again)]).toEqual([429, Array(3).fill('RATE_LIMITED')]);
+    expect(again.headers.get('retry-after')).toMatch(/^[1-9]\d?$/);
+    expect((await post(suite.url, token, ME)).text).toMatch(/^\{/);
+    expect((await post(suite.url, token, '[]')).text).toMatch(/^\{/);
   });
 
   test('a field’s own limit counts through all of them', async () => {
@@ -220,7 +237,7 @@ describe('limits', () => {
     const whole = await post(tight.url, token, [half, half]);
     expect([whole.status, codesOf(whole)]).toEqual([200, [null, null]]);
     const over = await post(tight.url, token, [half, half, ME]);
-    expect([over.status, codesOf(over)]).toEqual([200, [null, null, 'QUERY_TOO_EXPENSIVE']]);
+    expect([over.status, codesOf(over)]).toEqual([294, [null, null, 'QUERY_TOO_EXPENSIVE']]);
     const [, , refused] = answersOf(over);
     expect(refused?.errors?.[0]).toMatchObject({
       message: 'Query costs 1 points: at most 0 are let in at once',

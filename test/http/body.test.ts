@@ -10,6 +10,7 @@ const suite = useGateway();
 const LIMIT_BYTES = 1_048_576;
 const QUERY = '{"query":"{ me { id } }"}';
 
+/** Of a HEAD nothing is parsed: use `send`. */
 async function ask(request: RawRequest) {
   const { token } = await makeNetwork(suite.database);
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...request.headers };
@@ -35,6 +36,19 @@ describe('a body is JSON in UTF-8, not compressed', () => {
     'application/json; charset=utf-8',
     'APPLICATION/JSON;charset="UTF-8"',
     'application/json ; charset=utf-8',
+    'application/json; charset=utf8',
+    'application/json; charset=UTF8',
+    'application/json; charset="utf8"',
+    "application/json; charset='utf-8'",
+    'application/json; charset=utf_8',
+    'application/json; charset = utf-8',
+    'application/json; charset=us-ascii',
+    'application/json; charset=US-ASCII',
+    'application/json; charset=ascii',
+    'application/json; charset=unicode-1-1-utf-8',
+    'application/json; charset=',
+    'application/json;',
+    'application/json; profile=x; charset=utf-8',
   ])('%s is taken', async (type) => {
     expect(await ask({ headers: { 'content-type': type }, body: QUERY })).toMatchObject({ status: 200 });
   });
@@ -52,6 +66,7 @@ describe('a body is JSON in UTF-8, not compressed', () => {
     ['a list of types', { 'content-type': 'text/plain, application/json' }, QUERY],
     ['no type', { 'content-type': '' }, QUERY],
     ['another charset', { 'content-type': 'application/json; charset=iso-8859-1' }, QUERY],
+    ['UTF-8 with something behind', { 'content-type': 'application/json; charset=utf-80' }, QUERY],
     ['UTF-16', { 'content-type': 'application/json; charset=utf-16' }, Buffer.from(QUERY, 'utf16le')],
     ['gzip', { 'content-encoding': 'gzip' }, gzipSync(QUERY)],
     ['deflate', { 'content-encoding': 'deflate' }, QUERY],
@@ -125,7 +140,9 @@ describe('what is no text or no JSON', () => {
     const { status, headers, answer, parted } = await ask({ body });
     expect(status).toBe(400);
     const requestId = headers['x-request-id'];
-    expect(answer).toEqual({ errors: [{ message, extensions: { code: 'BAD_USER_INPUT', status: 400, requestId } }] });
+    expect(answer).toEqual({
+      errors: [{ message, extensions: { code: 'GRAPHQL_PARSE_FAILED', status: 400, requestId } }],
+    });
     expectCharged(parted, { requested: 0, actual: 0 });
   });
 
@@ -147,4 +164,58 @@ test('a character that comes in two chunks is one character', async () => {
 
 test('a byte order mark before the JSON is let pass', async () => {
   expect((await ask({ body: `\ufeff${QUERY}` })).status).toBe(200);
+});
+
+describe('parameters', () => {
+  const { query } = JSON.parse(QUERY);
+
+  test.for([
+    ['an empty operationName', { query, operationName: '' }],
+    ['an empty operationName beside a named operation', { query: `query A ${query}`, operationName: '' }],
+    ['nulls', { query, operationName: null, variables: null, extensions: null }],
+    ['unknown members', { query, id: 'q1', key: 'k', hash: 'h', name: 'n', documentId: 7, extra: { a: [1] } }],
+    ['extensions that mean nothing here', { query, extensions: { clientLibrary: { name: 'x' } } }],
+    ['a hash beside the query', { query, extensions: { persistedQuery: { version: 1, sha256Hash: 'ab' } } }],
+  ] as const)('%s: the query is run', async ([, body]) => {
+    expect(await ask({ body: JSON.stringify(body) })).toMatchObject({ status: 200, answer: { data: { me: {} } } });
+  });
+
+  test.for([
+    ['an empty operationName', 'operationName='],
+    ['empty variables and extensions', 'variables=&extensions='],
+    ['unknown ones', 'id=q1&key=k&hash=h&name=n'],
+    ['a hash beside the query', 'extensions=%7B%22persistedQuery%22%3A%7B%22sha256Hash%22%3A%22ab%22%7D%7D'],
+  ])('%s in the address of a GET: the query is run', async ([, more]) => {
+    const path = `/graphql?query=${encodeURIComponent(query)}&${more}`;
+    expect(await ask({ method: 'GET', path })).toMatchObject({ status: 200, answer: { data: { me: {} } } });
+  });
+
+  test('an operationName that the document has not is named', async () => {
+    for (const name of ['Other', 'null', 'a "quoted" one']) {
+      const body = JSON.stringify({ query: `query A ${query}`, operationName: name });
+      const path = `/graphql?${new URLSearchParams({ query: `query A ${query}`, operationName: name })}`;
+      for (const request of [{ body }, { method: 'GET', path }]) {
+        const { status, answer } = await ask(request);
+        expect(status).toBe(422);
+        expect(answer.errors?.[0]).toMatchObject({
+          message: `Unknown operation named ${JSON.stringify(name)}`,
+          extensions: { code: 'BAD_USER_INPUT', field: 'operationName' },
+        });
+      }
+    }
+  });
+
+  test('a mutation by GET or HEAD is refused, whatever its name', async () => {
+    const search = new URLSearchParams({
+      query: 'query A { me { id } } mutation B { revokeCurrentApiKey { apiKey { id } } }',
+    });
+    for (const method of ['GET', 'HEAD']) {
+      const { status, headers } = await send(suite.url, {
+        method,
+        path: `/graphql?${search}&operationName=B`,
+        headers: { authorization: `Bearer ${(await makeNetwork(suite.database)).token}` },
+      });
+      expect([status, headers.allow]).toEqual([405, 'POST']);
+    }
+  });
 });

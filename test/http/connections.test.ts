@@ -52,6 +52,7 @@ describe('what is no request that can be read', () => {
     const [head = '', body = ''] = text.split('\r\n\r\n');
     expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     expect(head.toLowerCase()).toContain('\r\nconnection: close');
+    expect(head.toLowerCase()).toContain('\r\ncontent-type: application/graphql-response+json; charset=utf-8');
     const requestId = /x-request-id: (\S+)/i.exec(head)?.[1];
     expect(JSON.parse(body)).toEqual({
       errors: [{ message: expect.any(String), extensions: { code, status, requestId } }],
@@ -59,6 +60,22 @@ describe('what is no request that can be read', () => {
     expect(requestId).toMatch(/^req_[0-9a-f]{32}$/);
     // And it stopped nobody else.
     expect((await fetch(`${suite.url}/healthz`)).status).toBe(200);
+  });
+
+  test.for([
+    ['/graphql', 'application/graphql-response+json'],
+    ['/graphql?query=x', 'application/graphql-response+json'],
+    ['/networks/demo/graphql', 'application/graphql-response+json'],
+    ['http://x/graphql', 'application/graphql-response+json'],
+    ['/healthz', 'application/json'],
+    ['/networks/demo', 'application/json'],
+  ])('a refusal by the head of %s is %s', async ([target, type]) => {
+    const text = await sendBytes(
+      suite.url,
+      `GET ${target} HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\nConnection: close\r\n\r\n`,
+    );
+    expect(text).toMatch(/^HTTP\/1\.1 417 /);
+    expect(text).toContain(`\r\ncontent-type: ${type}; charset=utf-8\r\n`);
   });
 
   test('headers of just under 16 KiB are read', async () => {

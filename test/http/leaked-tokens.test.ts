@@ -195,12 +195,18 @@ describe('a report of leaked tokens', () => {
     ['a where that is no text', { tokens: ['x'], where: {} }, 'where'],
     ['a list', [], 'tokens'],
     ['null', null, 'object'],
-    ['what is no JSON', '{"tokens', 'JSON'],
   ] as const)('is refused with %s, naming it', async ([, body, named]) => {
     const reply = await report(body);
     expect(reply).toMatchObject({
-      status: 400,
+      status: 422,
       body: { error: 'bad_user_input', message: expect.stringContaining(named) },
+    });
+  });
+
+  test('is refused where it is not JSON', async () => {
+    expect(await report('{"tokens')).toMatchObject({
+      status: 400,
+      body: { error: 'graphql_parse_failed', message: 'The body is not JSON' },
     });
   });
 

@@ -225,8 +225,8 @@ describe('legal, and answered', () => {
   test('OPTIONS for the server as a whole, in both of its forms', async () => {
     for (const target of ['*', 'http://x']) {
       for (const [name, allow] of [
-        ['the API', 'GET, POST, OPTIONS'],
-        ['the metrics', 'GET, OPTIONS'],
+        ['the API', 'GET, HEAD, POST, OPTIONS'],
+        ['the metrics', 'GET, HEAD, OPTIONS'],
       ] as const) {
         const { status, head, requestId } = parse(
           await sendBytes(listeners[name](), `OPTIONS ${target} HTTP/1.1\r\n${REST}`),
@@ -240,7 +240,10 @@ describe('legal, and answered', () => {
 
   test('HEAD of a route has the headers of its GET and no body', async () => {
     const { status, body } = parse(await sendBytes(suite.url, `HEAD /graphql HTTP/1.1\r\n${REST}`));
-    expect({ status, body }).toEqual({ status: 405, body: '' });
+    expect({ status, body }).toEqual({ status: 401, body: '' });
+    const metrics = parse(await sendBytes(listeners['the metrics'](), `HEAD /metrics HTTP/1.1\r\n${REST}`));
+    expect({ status: metrics.status, body: metrics.body }).toEqual({ status: 200, body: '' });
+    expect(metrics.head).toMatch(/\r\ncontent-length: [1-9]/);
   });
 
   test('two slashes are a path and name no host: there is nothing at it', async () => {
@@ -251,7 +254,7 @@ describe('legal, and answered', () => {
   test('TRACE is known and not served', async () => {
     const { status, head } = parse(await sendBytes(suite.url, `TRACE /graphql HTTP/1.1\r\n${REST}`));
     expect(status).toBe(405);
-    expect(head).toMatch(/\r\nallow: GET, POST, OPTIONS\r\n/);
+    expect(head).toMatch(/\r\nallow: GET, HEAD, POST, OPTIONS\r\n/);
   });
 });
 

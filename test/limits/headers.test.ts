@@ -53,7 +53,7 @@ const ask = (token: string, query = ME) => send(suite.url, post(token, query));
 test('an answer, a refusal and a 429 alike name every limit with its quota and window, and what is left of it', async () => {
   const { token } = await network(3, 500);
   const replies = [await ask(token), await ask(token, '{ nope }'), await ask(token, '{'), await ask(token)];
-  expect(replies.map(({ status }) => status)).toEqual([200, 400, 400, 429]);
+  expect(replies.map(({ status }) => status)).toEqual([200, 422, 400, 429]);
   for (const { headers } of replies) {
     expect(fieldsOf(headers['ratelimit-policy'])).toEqual([
       { name: 'requests', parameters: { q: 3, w: 60 } },
@@ -204,7 +204,7 @@ describe('a refusal of a valid token costs one request and no points:', () => {
     ['a variable that is missing', 'BAD_USER_INPUT', query('query ($id: ID!) { member(id: $id) { id } }')],
     ['a cursor of nobody', 'BAD_USER_INPUT', query('{ members(first: 5, after: "x") { nodes { id } } }')],
     ['a query that is too expensive', 'QUERY_TOO_EXPENSIVE', query(EXPENSIVE)],
-    ['a body that is no JSON', 'BAD_USER_INPUT', (token) => ({ ...post(token, ME), body: '{' })],
+    ['a body that is no JSON', 'GRAPHQL_PARSE_FAILED', (token) => ({ ...post(token, ME), body: '{' })],
     ['a body in pieces that is too large', 'PAYLOAD_TOO_LARGE', (token) => ({ ...post(token, ME), body: [big, big] })],
     ['a body that says it is too large', 'PAYLOAD_TOO_LARGE', (token) => ({ ...post(token, ME), body: big })],
   ];

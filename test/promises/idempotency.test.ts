@@ -449,7 +449,7 @@ describe('an Idempotency-Key', () => {
     const own = await makeNetwork(suite.database);
     const headers = { 'idempotency-key': Buffer.from(key).toString('latin1') };
     const reply = await suite.call(own.token, UPSERT, { variables: { email: 'a@example.test' }, headers });
-    expect([reply.status, reply.body.errors?.[0]?.extensions.code]).toEqual([400, 'BAD_USER_INPUT']);
+    expect([reply.status, reply.body.errors?.[0]?.extensions.code]).toEqual([422, 'BAD_USER_INPUT']);
     expect(await members(own)).toBe(0);
   });
 

@@ -1,13 +1,5 @@
 /** What stands between a valid document and its execution: the caller's scopes, what the operation costs, the limits. */
-import {
-  type ExecutionArgs,
-  GraphQLError,
-  type GraphQLSchema,
-  getOperationAST,
-  Kind,
-  type OperationDefinitionNode,
-  OperationTypeNode,
-} from 'graphql';
+import { type ExecutionArgs, GraphQLError, type GraphQLSchema, getOperationAST, OperationTypeNode } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { NetworkReads } from '../../database/network-reads.ts';
 import { GatehouseError } from '../../domain/errors.ts';
@@ -46,11 +38,10 @@ export function admission(
           : executeOnce(schema, given, executeFn, call.slices);
       setExecuteFn((given) => compiled.execute({ ...given, contextValue: call.context }, once, call.slices));
       const operation = getOperationAST(args.document, args.operationName);
-      // No such operation: the executor says so.
+      // Refused by now (operation.ts).
       if (operation == null) return;
       const variables = args.variableValues ?? {};
       call.operationName = operation.name?.value.slice(0, OPERATION_NAME_MAX_CHARACTERS) ?? null;
-      call.severalMutations = mayChangeSeveral(operation);
       call.context.executed = { document: args.document, operation };
       try {
         const refusal = refusalFor(requirements.of(args.document, operation, variables), principal.scopes);
@@ -106,9 +97,4 @@ async function takePlace(call: Call, cost: Cost, gate: ExecutionGate): Promise<v
   if (refusal === null) return;
   await limits.waive(cost, null, 0);
   throw refusal;
-}
-
-function mayChangeSeveral({ operation, selectionSet: { selections } }: OperationDefinitionNode): boolean {
-  if (operation !== OperationTypeNode.MUTATION) return false;
-  return selections.length > 1 || selections[0]?.kind !== Kind.FIELD;
 }
