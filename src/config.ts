@@ -57,6 +57,7 @@ export const SETTINGS = {
   CORS_ORIGINS: z.string().transform(list).pipe(origins()).default([]),
   CONNECTIONS_MAX: integer(10, 100_000, 2_000),
   BODY_LIMIT_BYTES: integer(1_024, 64 * 1_048_576, 1_048_576),
+  COMPRESSION: z.enum(SWITCH, 'must be on or off').default('on'),
   ANSWER_MAX_BYTES: integer(ANSWER_MAX_BYTES_MIN, ANSWER_MAX_BYTES_MAX, ANSWER_MAX_BYTES_DEFAULT),
   REQUEST_TIMEOUT_MS: integer(100, HOUR_MS, 30_000),
   STATEMENT_TIMEOUT_MS: integer(100, HOUR_MS, 10_000),

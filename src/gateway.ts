@@ -20,6 +20,7 @@ import { ExecutionGate } from './graphql/execution-gate.ts';
 import type { QueryLimits } from './graphql/query-limits.ts';
 import { RequestLimits } from './graphql/request-limits.ts';
 import { createGraphqlServer } from './graphql/server.ts';
+import { Compression } from './http/compression.ts';
 import { Cors } from './http/cors.ts';
 import type { Exchange } from './http/exchange.ts';
 import { type GraphqlRouteParts, graphqlRoute } from './http/graphql-route.ts';
@@ -272,7 +273,10 @@ async function serve(config: Config, log: Logger, database: Database, parts: Par
     log,
     ...parts.connections,
   };
-  started.listener = await listen(options, (exchange) => router.handle(exchange));
+  const compression = new Compression(config.COMPRESSION === 'on', onBug);
+  started.listener = await listen(options, async (exchange) =>
+    compression.encode(exchange, await router.handle(exchange)),
+  );
   return started.listener;
 }
 

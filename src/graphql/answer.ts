@@ -1,5 +1,5 @@
 /** A GraphQL result as an HTTP answer (GraphQL over HTTP, release September 2026, "Status Codes"). */
-import type { ExecutionResult } from 'graphql';
+import { type ExecutionResult, OperationTypeNode } from 'graphql';
 import { EXECUTION_ERRORS, REFUSALS } from '../domain/errors.ts';
 import { type JsonText, joined } from '../domain/json-size.ts';
 import type { Decision } from '../domain/limit.ts';
@@ -15,6 +15,8 @@ export interface GraphqlAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: JsonText;
+  /** A mutation's answer may hold a token beside text of the caller's: its length must tell nothing of it. */
+  readonly isNeverCompressed: boolean;
   /** For the access log. */
   readonly operationName: string | null;
   /** The code of the first error, for the access log. */
@@ -95,6 +97,7 @@ export function answerOf(
       ...(data === null ? [] : ['"data":', ...data.parts, ',']),
       `"extensions":${JSON.stringify({ ...result.extensions, cost })}}`,
     ]),
+    isNeverCompressed: context.executed?.operation.operation === OperationTypeNode.MUTATION,
     operationName,
     code: first?.error.extensions.code ?? null,
     decision: context.limits.decision,
@@ -138,6 +141,7 @@ export function refusalAnswer(
     status: error.extensions.status,
     headers: { 'content-type': contentType(GRAPHQL_RESPONSE), ...headers },
     body: JSON.stringify({ errors: [error], ...(cost === null ? {} : { extensions: { cost } }) }),
+    isNeverCompressed: false,
     operationName: null,
     code: error.extensions.code,
     decision,

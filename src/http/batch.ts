@@ -47,12 +47,14 @@ export function batchAnswer(answers: readonly GraphqlAnswer[], accept: string | 
   const body = joined([...answers.flatMap((answer, at) => [at === 0 ? '[' : ',', answer.body]), ']']);
   // What holds for all: the longest wait of any that was refused, and the media type.
   const wait = Math.max(...answers.map(({ headers }) => Number(headers['retry-after'] ?? 0)));
+  const isNeverCompressed = answers.some((answer) => answer.isNeverCompressed);
   const retryAfter = wait > 0 ? { 'retry-after': String(wait) } : {};
   if (answers.every(({ status }) => status === first.status)) {
-    return { status: first.status, headers: { ...first.headers, ...retryAfter }, body };
+    return { status: first.status, headers: { ...first.headers, ...retryAfter }, body, isNeverCompressed };
   }
   const type = answerType(accept) ?? JSON_TYPE;
-  return { status: successStatus(type, true), headers: { 'content-type': contentType(type), ...retryAfter }, body };
+  const headers = { 'content-type': contentType(type), ...retryAfter };
+  return { status: successStatus(type, true), headers, body, isNeverCompressed };
 }
 
 /** Operations of a longer batch are not told apart in its refusal: an answer is not to be many times as long as its request. */

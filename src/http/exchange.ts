@@ -55,6 +55,8 @@ export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Buffer | null;
+  /** Whether its length must tell nothing of what is in it: see compression.ts. Absent: it may be compressed. */
+  readonly isNeverCompressed?: boolean;
 }
 
 export type Handler = (exchange: Exchange) => Promise<Answer>;

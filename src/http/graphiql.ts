@@ -50,7 +50,8 @@ async function render(): Promise<Page> {
     gzipped: await promisify(gzip)(html),
     headers: {
       'cache-control': 'no-cache',
-      etag: `"${createHash('sha256').update(html).digest('base64url').slice(0, 22)}"`,
+      // Weak: of the page as it is, and as it is compressed.
+      etag: `W/"${createHash('sha256').update(html).digest('base64url').slice(0, 22)}"`,
       'content-security-policy': policy(html),
       'referrer-policy': 'no-referrer',
       'x-frame-options': 'DENY',
