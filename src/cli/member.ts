@@ -45,6 +45,8 @@ Columns of CSV, in any order, or keys of JSON Lines:
   avatarUrl     an http or https URL
   location      any text
   tags          in CSV with ; between them (\\; is a semicolon in a tag), in JSON a list
+  timeZone      the IANA name of their time zone, such as Europe/Berlin
+  permalink     the URL of their page in your community, http or https
   createdAt     when they joined: ISO 8601 with a time zone, or a date (now)
   lastActiveAt  when they were last active in your community, likewise (never)
   any other     becomes a custom field of that name

@@ -19,6 +19,8 @@ export const MEMBERS = {
     avatarUrl: 'avatar_url',
     location: 'location',
     tags: 'tags',
+    timeZone: 'time_zone',
+    permalink: 'permalink',
     // As text, which goes into the answer as it is: see RawJson.
     customFields: 'custom_fields::text',
     createdAt: 'created_at',

@@ -4,11 +4,12 @@
  *
  * What a record leaves out, it leaves alone: a member that exists keeps the field, a new one gets its default. A record
  * erases only by JSON's null or "", and only what a member can lack (externalId, avatarUrl, location, tags,
- * lastActiveAt; a custom field by null alone); for role, status and createdAt they say no more than absence. CSV cannot erase: its readers take
+ * timeZone, permalink, lastActiveAt; a custom field by null alone); for role, status and createdAt they say no more than absence. CSV cannot erase: its readers take
  * an empty cell for an absent one.
  */
 import { asciiDomain, emailIdentity, endsInNumber, visibleDomain } from './email-identity.ts';
 import { characters, fold, hasControlCharacters, isWellFormed } from './text.ts';
+import { parseTimeZone } from './time-zone.ts';
 
 export const MEMBER_ROLES = ['OWNER', 'ADMIN', 'MODERATOR', 'MEMBER'] as const;
 export type MemberRole = (typeof MEMBER_ROLES)[number];
@@ -25,6 +26,8 @@ export const MEMBER_COLUMNS = [
   'avatarUrl',
   'location',
   'tags',
+  'timeZone',
+  'permalink',
   'createdAt',
   'lastActiveAt',
 ] as const;
@@ -37,6 +40,9 @@ export const AVATAR_URL_MAX_CHARACTERS = 2_048;
 export const LOCATION_MAX_CHARACTERS = 200;
 export const TAGS_MAX = 50;
 export const TAG_MAX_CHARACTERS = 50;
+/** IANA's longest name, America/Argentina/ComodRivadavia, has 32. */
+export const TIME_ZONE_MAX_CHARACTERS = 64;
+export const PERMALINK_MAX_CHARACTERS = 2_048;
 export const CUSTOM_FIELDS_MAX = 50;
 export const CUSTOM_FIELD_NAME_MAX_CHARACTERS = 100;
 export const CUSTOM_FIELDS_MAX_BYTES = 16 * 1_024;
@@ -65,6 +71,8 @@ export interface MemberFields {
   readonly avatarUrl: string | null | undefined;
   readonly location: string | null | undefined;
   readonly tags: readonly string[] | undefined;
+  readonly timeZone: string | null | undefined;
+  readonly permalink: string | null | undefined;
   readonly createdAt: Date | undefined;
   readonly lastActiveAt: Date | null | undefined;
   /** A null value erases that field; a field that is not named here stays. */
@@ -131,9 +139,11 @@ export function parseMemberFields(
     externalId: take('externalId', nullable(parseExternalId)),
     role: take('role', absentIfNull(choice(MEMBER_ROLES))),
     status: take('status', absentIfNull(choice(MEMBER_STATUSES))),
-    avatarUrl: take('avatarUrl', nullable(parseAvatarUrl)),
+    avatarUrl: take('avatarUrl', nullable(httpUrl(AVATAR_URL_MAX_CHARACTERS))),
     location: take('location', nullable(parseLocation)),
     tags: take('tags', parseTags),
+    timeZone: take('timeZone', nullable(parseTimeZone)),
+    permalink: take('permalink', nullable(httpUrl(PERMALINK_MAX_CHARACTERS))),
     createdAt: take(
       'createdAt',
       absentIfNull((input) => parseTime(input, now)),
@@ -192,11 +202,13 @@ function choice<Value extends string>(choices: readonly Value[]): (input: unknow
   };
 }
 
-function parseAvatarUrl(input: unknown): Parsed<string> {
-  const text = line(input, 1, AVATAR_URL_MAX_CHARACTERS);
-  if ('reason' in text) return text;
-  const protocol = URL.parse(text.value)?.protocol;
-  return protocol === 'https:' || protocol === 'http:' ? text : { reason: 'must be an http or https URL' };
+function httpUrl(maxCharacters: number): (input: unknown) => Parsed<string> {
+  return (input) => {
+    const text = line(input, 1, maxCharacters);
+    if ('reason' in text) return text;
+    const protocol = URL.parse(text.value)?.protocol;
+    return protocol === 'https:' || protocol === 'http:' ? text : { reason: 'must be an http or https URL' };
+  };
 }
 
 function parseLocation(input: unknown): Parsed<string> {

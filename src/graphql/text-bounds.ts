@@ -13,8 +13,10 @@ import {
   EXTERNAL_ID_MAX_CHARACTERS,
   LOCATION_MAX_CHARACTERS,
   NAME_MAX_CHARACTERS,
+  PERMALINK_MAX_CHARACTERS,
   TAG_MAX_CHARACTERS,
   TAGS_MAX,
+  TIME_ZONE_MAX_CHARACTERS,
 } from '../domain/member.ts';
 import type { UserError } from '../domain/user-error.ts';
 
@@ -76,7 +78,9 @@ export const TEXT_BYTES_MAX: Readonly<Record<string, number>> = {
   'Member.externalId': line(EXTERNAL_ID_MAX_CHARACTERS),
   'Member.location': text(LOCATION_MAX_CHARACTERS),
   'Member.name': line(NAME_MAX_CHARACTERS),
+  'Member.permalink': line(PERMALINK_MAX_CHARACTERS),
   'Member.tags': list(TAGS_MAX, line(TAG_MAX_CHARACTERS)),
+  'Member.timeZone': line(TIME_ZONE_MAX_CHARACTERS),
   'Network.name': line(NAME_MAX_CHARACTERS),
   'Network.slug': ADDRESS_BYTES * 2,
   'PreviousToken.redactedToken': TOKEN_BYTES,

@@ -198,7 +198,7 @@ function membersBy(field: string, value: (things: Things) => unknown): Attempt {
 }
 
 /** Arguments and input fields that take an id, an address or a cursor, but name nothing that exists: they are typed in. */
-const WRITTEN = ['email', 'name', 'externalId', 'avatarUrl', 'location', 'tags'];
+const WRITTEN = ['email', 'name', 'externalId', 'avatarUrl', 'location', 'tags', 'timeZone', 'permalink'];
 const NAMES_NOTHING = [
   ...['name', 'note', 'allowedAddresses'].flatMap((field) => [
     `createApiKey(input.${field}:)`,

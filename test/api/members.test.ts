@@ -18,6 +18,8 @@ describe('members', () => {
       status: 'INVITED',
       avatarUrl: 'https://example.test/a.png',
       location: 'London',
+      timeZone: 'Europe/London',
+      permalink: 'https://example.test/u/ada',
       tags: ['mathematics', 'engines'],
       customFields: { pronouns: 'she/her', badges: [1, null, { gold: true }] },
       createdAt: time,
@@ -27,7 +29,7 @@ describe('members', () => {
     const reply = await suite.call(
       token,
       `{ members { nodes {
-        id externalId name email role status avatarUrl location tags customFields createdAt updatedAt lastActiveAt network { slug }
+        id externalId name email role status avatarUrl location tags timeZone permalink customFields createdAt updatedAt lastActiveAt network { slug }
       } } }`,
     );
     expect(reply.status).toBe(200);
@@ -44,6 +46,8 @@ describe('members', () => {
               status: 'INVITED',
               avatarUrl: 'https://example.test/a.png',
               location: 'London',
+              timeZone: 'Europe/London',
+              permalink: 'https://example.test/u/ada',
               tags: ['mathematics', 'engines'],
               customFields: { pronouns: 'she/her', badges: [1, null, { gold: true }] },
               createdAt: time,

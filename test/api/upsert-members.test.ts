@@ -7,7 +7,7 @@ import { useGateway } from '../support/suite.ts';
 // Longer lists than usual, so that the mutation's own bound is met.
 const suite = useGateway({ BASE_DOMAIN, QUERY_MAX_LIST_ITEMS: '2000' });
 const QUERY = `mutation($members: [UpsertMember!]!) { upsertMembers(input: { members: $members }) {
-  results { outcome id member { id name email externalId role status avatarUrl location tags customFields createdAt lastActiveAt }
+  results { outcome id member { id name email externalId role status avatarUrl location tags timeZone permalink customFields createdAt lastActiveAt }
     userErrors { code message field } }
   userErrors { code message field }
 } }`;
@@ -39,6 +39,8 @@ describe('upsertMembers', () => {
       avatarUrl: 'https://example.test/a.png',
       location: 'London',
       tags: ['a', 'b'],
+      timeZone: 'Europe/London',
+      permalink: 'https://example.test/u/ada',
       customFields: { level: 1, list: [1, { a: null }] },
       createdAt: '2020-01-01T00:00:00.000Z',
       lastActiveAt: '2026-01-01T08:00:00.000Z',
@@ -52,6 +54,7 @@ describe('upsertMembers', () => {
         name: 'Ada L.',
         tags: [],
         location: null,
+        timeZone: null,
         customFields: { level: null, x: true },
       },
     ]);
@@ -64,6 +67,7 @@ describe('upsertMembers', () => {
         name: 'Ada L.',
         tags: [],
         location: null,
+        timeZone: null,
         customFields: { list: [1, { a: null }], x: true },
       },
     });

@@ -173,6 +173,48 @@ describe('the other fields', () => {
     }
   });
 
+  test('a permalink is an http or https URL of up to 2,048 characters', () => {
+    const longest = `https://x.org/${'a'.repeat(2_048 - 'https://x.org/'.length)}`;
+    for (const permalink of ['https://community.example.org/u/ada', longest]) {
+      expect(fields({ permalink }).permalink).toBe(permalink);
+    }
+    for (const permalink of ['/u/ada', 'community.example.org', 'javascript:alert(1)', `${longest}a`, 7]) {
+      expect(faultyFields({ permalink })).toEqual(['permalink']);
+    }
+  });
+
+  test.each([
+    ['Europe/Berlin', 'Europe/Berlin'],
+    [' europe/berlin ', 'Europe/Berlin'],
+    ['America/Argentina/Buenos_Aires', 'America/Argentina/Buenos_Aires'],
+    ['UTC', 'UTC'],
+    ['Asia/Kolkata', 'Asia/Kolkata'],
+    ['Asia/Calcutta', 'Asia/Calcutta'],
+    ['US/Pacific', 'US/Pacific'],
+  ])('the time zone %j is stored as %s', (timeZone, stored) => {
+    expect(fields({ timeZone }).timeZone).toBe(stored);
+  });
+
+  test.each([
+    'Berlin',
+    'Europe/Atlantis',
+    '+02:00',
+    'Eastern Time (US & Canada)',
+    'x'.repeat(1_000),
+    2,
+    'Europe/Berlin\0',
+  ])('refuses the time zone %j', (timeZone) => {
+    const reason = 'must be the IANA name of a time zone, such as Europe/Berlin or UTC';
+    expect(faults({ timeZone })).toEqual([{ field: 'timeZone', reason }]);
+  });
+
+  test('null and blanks erase the time zone and the permalink', () => {
+    for (const none of [null, '', ' ']) {
+      expect(fields({ timeZone: none, permalink: none })).toMatchObject({ timeZone: null, permalink: null });
+    }
+    expect(fields({})).toMatchObject({ timeZone: undefined, permalink: undefined });
+  });
+
   test('a location may have several lines', () => {
     expect(fields({ location: '12 Main St\nLondon' }).location).toBe('12 Main St\nLondon');
     expect(faultyFields({ location: 'x'.repeat(201) })).toEqual(['location']);

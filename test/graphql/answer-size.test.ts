@@ -35,6 +35,8 @@ beforeAll(async () => {
     name: '\u{1f600}'.repeat(200),
     avatarUrl: `https://example.test/${'ä'.repeat(2_000)}`,
     location: '\u0001'.repeat(200),
+    timeZone: 'x'.repeat(64),
+    permalink: `https://example.test/${'ä'.repeat(2_000)}`,
     externalId: '"'.repeat(200),
     tags: Array.from({ length: 50 }, (_, at) => `${at} ${'\u{1f600}'.repeat(47)}`),
     customFields: LONGEST,
@@ -111,7 +113,8 @@ describe.each([
   });
 
   test('the largest member fits, with as many aliases as there may be', async () => {
-    const all = 'id externalId name email role status avatarUrl location tags createdAt updatedAt lastActiveAt';
+    const all =
+      'id externalId name email role status avatarUrl location tags timeZone permalink createdAt updatedAt lastActiveAt';
     const { status, body } = await graphql(
       gateway.url,
       least.token,

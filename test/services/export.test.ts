@@ -25,6 +25,8 @@ const FULL = {
   avatarUrl: 'https://x.org/a.png',
   location: 'London\r\nUK',
   tags: ['a;b', 'c\\', 'd'],
+  timeZone: 'Europe/London',
+  permalink: 'https://x.org/u/ada',
   createdAt: '2024-02-29T12:34:56.789Z',
   lastActiveAt: '2026-02-28T23:59:59.001Z',
 };
@@ -35,10 +37,18 @@ describe('formats', () => {
     const plain = { email: 'b@x.org', name: 'B', createdAt: '2024-01-01T00:00:00.000Z' };
     await importText(database, network, 'jsonl', jsonLines({ ...FULL, height: 1.75, nested: { a: [1] } }, plain));
     const nothing = { externalId: null, role: 'MEMBER', status: 'ACTIVE', avatarUrl: null, location: null, tags: [] };
+    const lacking = { timeZone: null, permalink: null };
     expect(await exportText(database, network, 'jsonl')).toBe(
       jsonLines(
         { ...FULL, height: 1.75, nested: { a: [1] } },
-        { email: plain.email, name: plain.name, ...nothing, createdAt: plain.createdAt, lastActiveAt: null },
+        {
+          email: plain.email,
+          name: plain.name,
+          ...nothing,
+          ...lacking,
+          createdAt: plain.createdAt,
+          lastActiveAt: null,
+        },
       ),
     );
   });
@@ -52,10 +62,24 @@ describe('formats', () => {
       jsonLines({ ...FULL, team: '=1+1', 'a b': 7 }, { email: 'b@x.org', name: 'B', createdAt: '2024-01-01', x: [1] }),
     );
     expect(await exportText(database, network, 'csv')).toBe(
-      'email,name,externalId,role,status,avatarUrl,location,tags,createdAt,lastActiveAt,a b,team,x\n' +
-        'ada@x.org,"Ada, ""the first""",1,ADMIN,INVITED,https://x.org/a.png,"London\r\nUK",a\\;b;c\\\\;d,2024-02-29T12:34:56.789Z,2026-02-28T23:59:59.001Z,7,=1+1,\n' +
-        'b@x.org,B,,MEMBER,ACTIVE,,,,2024-01-01T00:00:00.000Z,,,,[1]\n',
+      'email,name,externalId,role,status,avatarUrl,location,tags,timeZone,permalink,createdAt,lastActiveAt,a b,team,x\n' +
+        'ada@x.org,"Ada, ""the first""",1,ADMIN,INVITED,https://x.org/a.png,"London\r\nUK",a\\;b;c\\\\;d,Europe/London,https://x.org/u/ada,2024-02-29T12:34:56.789Z,2026-02-28T23:59:59.001Z,7,=1+1,\n' +
+        'b@x.org,B,,MEMBER,ACTIVE,,,,,,2024-01-01T00:00:00.000Z,,,,[1]\n',
     );
+  });
+
+  test('a custom field that has the name of a newer field goes out as that field, and comes back as it', async () => {
+    const network = await newNetwork();
+    const customFields = { timeZone: 'Europe/Oslo', permalink: 7, team: 'x' };
+    await makeMembers(database, network, 1, () => ({ customFields }));
+    const csv = await exportText(database, network, 'csv');
+    expect(csv.split('\n')[0]).toMatch(/,timeZone,permalink,createdAt,lastActiveAt,team$/);
+    const exported = JSON.parse(await exportText(database, network, 'jsonl')) as { email: string; name: string };
+    expect(exported).toMatchObject(customFields);
+    const { email, name } = exported;
+    await importText(database, network, 'jsonl', jsonLines({ email, name, timeZone: 'Europe/Oslo', permalink: null }));
+    const [member] = await membersOf(database, network);
+    expect(member).toMatchObject({ timeZone: 'Europe/Oslo', permalink: null, customFields: { team: 'x' } });
   });
 
   test('JSON: one array', async () => {
@@ -98,6 +122,8 @@ describe('an export can be imported', () => {
         avatarUrl: fc.option(fc.webUrl()),
         location: fc.option(fc.constantFrom('Berlin', 'two\nlines', '"quoted", 7', 'cr\rlf\r\n!')),
         tags: fc.uniqueArray(text(1, 20), { maxLength: 4 }),
+        timeZone: fc.option(fc.constantFrom('UTC', 'Asia/Kolkata', 'America/Argentina/Buenos_Aires')),
+        permalink: fc.option(fc.webUrl()),
         createdAt: fc
           .date({ min: new Date(0), max: new Date('2026-01-01'), noInvalidDate: true })
           .map((date) => date.toISOString()),

@@ -30,6 +30,8 @@ const optionalFields = (t: Parameters<Parameters<typeof builder.inputType>[1]['f
   avatarUrl: t.string({ description: 'An http or https URL. Null: none.' }),
   location: t.string({ description: 'Null: none.' }),
   tags: t.stringList({ description: 'All of them: others are dropped.' }),
+  timeZone: t.string({ description: 'An IANA name, such as `Europe/Berlin`. Null: none.' }),
+  permalink: t.string({ description: "An http or https URL: the member's page in the community. Null: none." }),
   customFields: t.field({ type: 'JSON', description: CUSTOM_FIELDS }),
   createdAt: t.field({ type: 'DateTime', description: 'When they joined.' }),
   lastActiveAt: t.field({ type: 'DateTime', description: 'When they were last active. Null: never.' }),

@@ -39,6 +39,14 @@ export const MemberRef = builder.prismaNode('Member', {
     avatarUrl: t.exposeString('avatarUrl', { nullable: true, description: 'An http or https URL of a picture.' }),
     location: t.exposeString('location', { nullable: true, description: 'Where they say that they are.' }),
     tags: t.exposeStringList('tags', { description: 'Words by which the network sorts its members.' }),
+    timeZone: t.exposeString('timeZone', {
+      nullable: true,
+      description: 'The IANA name of their time zone, such as `Europe/Berlin`.',
+    }),
+    permalink: t.exposeString('permalink', {
+      nullable: true,
+      description: "The URL of the member's page in the community.",
+    }),
     customFields: t.field({
       type: 'JSON',
       resolve: ({ customFields }) => shownCustomFields(customFields),

@@ -9,7 +9,15 @@
  * back.
  */
 import type { Database, Pool, PoolClient, QueryResultRow } from '../../database/database.ts';
-import { type Json, joinTags, MEMBER_COLUMNS, type MemberRole, type MemberStatus } from '../../domain/member.ts';
+import {
+  isMemberColumn,
+  type Json,
+  joinTags,
+  MEMBER_COLUMNS,
+  type MemberColumn,
+  type MemberRole,
+  type MemberStatus,
+} from '../../domain/member.ts';
 import { type Outcome, refused } from '../../domain/user-error.ts';
 import { cellText, csvRow } from './csv-cell.ts';
 import type { SourceFormat } from './source.ts';
@@ -94,6 +102,8 @@ interface MemberRow extends QueryResultRow {
   readonly avatarUrl: string | null;
   readonly location: string | null;
   readonly tags: readonly string[];
+  readonly timeZone: string | null;
+  readonly permalink: string | null;
   readonly createdAt: Date;
   readonly lastActiveAt: Date | null;
   readonly customFields: Readonly<Record<string, Json>>;
@@ -101,7 +111,7 @@ interface MemberRow extends QueryResultRow {
 
 const PAGE = `
 SELECT id, email, name, external_id AS "externalId", role::text AS role, status::text AS status,
-       avatar_url AS "avatarUrl", location, tags, created_at AS "createdAt", last_active_at AS "lastActiveAt",
+       avatar_url AS "avatarUrl", location, tags, time_zone AS "timeZone", permalink, created_at AS "createdAt", last_active_at AS "lastActiveAt",
        custom_fields AS "customFields"
 FROM members WHERE network_id = $1 AND id > $2 ORDER BY id LIMIT ${PAGE_MEMBERS}`;
 
@@ -114,7 +124,7 @@ async function customColumnsOf(client: PoolClient, networkId: string): Promise<s
      ORDER BY name COLLATE "C"`,
     [networkId],
   );
-  return rows.map((row) => row.name);
+  return rows.map((row) => row.name).filter((name) => !isMemberColumn(name));
 }
 
 // ——— formats ———
@@ -140,17 +150,24 @@ const WRITERS: Readonly<Record<ExportFormat, (customColumns: readonly string[]) 
 };
 
 function jsonOf(member: MemberRow): string {
-  const known = MEMBER_COLUMNS.map((column): [string, unknown] => [column, member[column]]);
+  const known = MEMBER_COLUMNS.map((column): [string, unknown] => [column, shownValue(member, column)]);
   // fromEntries defines properties, so that a custom field named __proto__ is one like any other.
-  return JSON.stringify(Object.fromEntries([...known, ...Object.entries(member.customFields)]));
+  const custom = Object.entries(member.customFields).filter(([name]) => !isMemberColumn(name));
+  return JSON.stringify(Object.fromEntries([...known, ...custom]));
+}
+
+/** A custom field from before its name was that of a field stands in for the field: an import then makes it one. */
+function shownValue(member: MemberRow, column: MemberColumn): MemberRow[MemberColumn] | Json {
+  const { customFields } = member;
+  return member[column] ?? (Object.hasOwn(customFields, column) ? (customFields[column] ?? null) : null);
 }
 
 function cellsOf(member: MemberRow, customColumns: readonly string[]): string[] {
   const { tags, customFields } = member;
   const known = MEMBER_COLUMNS.map((column) => {
     if (column === 'tags') return joinTags(tags);
-    const value = member[column];
-    return value instanceof Date ? value.toISOString() : (value ?? '');
+    const value = shownValue(member, column);
+    return value instanceof Date ? value.toISOString() : cellText(value);
   });
   const custom = customColumns.map((name) =>
     Object.hasOwn(customFields, name) ? cellText(customFields[name] ?? null) : '',

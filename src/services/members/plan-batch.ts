@@ -31,6 +31,8 @@ export interface StoredMember {
   readonly avatarUrl: string | null;
   readonly location: string | null;
   readonly tags: readonly string[];
+  readonly timeZone: string | null;
+  readonly permalink: string | null;
   readonly customFields: Readonly<Record<string, Json>>;
   /** Null: the moment at which it is stored. */
   readonly createdAt: Date | null;
@@ -225,6 +227,8 @@ function newMember(fields: MemberFields, id: string): Parsed<StoredMember> {
       avatarUrl: fields.avatarUrl ?? null,
       location: fields.location ?? null,
       tags: fields.tags ?? [],
+      timeZone: fields.timeZone ?? null,
+      permalink: fields.permalink ?? null,
       customFields: customFields.value,
       createdAt: fields.createdAt ?? null,
       lastActiveAt: fields.lastActiveAt ?? null,
@@ -234,10 +238,10 @@ function newMember(fields: MemberFields, id: string): Parsed<StoredMember> {
 
 /** The reason names the field. */
 export function changedMember(member: StoredMember, fields: MemberFields, isTextual: boolean): Parsed<StoredMember> {
-  const given = isTextual ? withoutSameText(member.customFields, fields.customFields) : fields.customFields;
-  const customFields = given.size === 0 ? { value: member.customFields } : merged(member.customFields, given);
+  const existing = withoutShadowed(member.customFields, fields);
+  const given = isTextual ? withoutSameText(existing, fields.customFields) : fields.customFields;
+  const customFields = given.size === 0 ? { value: existing } : merged(existing, given);
   if ('reason' in customFields) return customFields;
-  const { externalId, avatarUrl, location, lastActiveAt } = fields;
   return {
     value: {
       id: member.id,
@@ -246,15 +250,17 @@ export function changedMember(member: StoredMember, fields: MemberFields, isText
       emailIdentity: changedIdentity(member, fields),
       name: fields.name ?? member.name,
       nameFolded: fields.nameFolded ?? member.nameFolded,
-      externalId: externalId === undefined ? member.externalId : externalId,
+      externalId: orKept(fields.externalId, member.externalId),
       role: fields.role ?? member.role,
       status: fields.status ?? member.status,
-      avatarUrl: avatarUrl === undefined ? member.avatarUrl : avatarUrl,
-      location: location === undefined ? member.location : location,
+      avatarUrl: orKept(fields.avatarUrl, member.avatarUrl),
+      location: orKept(fields.location, member.location),
       tags: fields.tags ?? member.tags,
+      timeZone: orKept(fields.timeZone, member.timeZone),
+      permalink: orKept(fields.permalink, member.permalink),
       customFields: customFields.value,
       createdAt: fields.createdAt ?? member.createdAt,
-      lastActiveAt: lastActiveAt === undefined ? member.lastActiveAt : lastActiveAt,
+      lastActiveAt: orKept(fields.lastActiveAt, member.lastActiveAt),
     },
   };
 }
@@ -267,6 +273,24 @@ function changedIdentity(member: StoredMember, { emailFolded, emailIdentity }: M
   return emailFolded === undefined || emailFolded === member.emailFolded
     ? member.emailIdentity
     : (emailIdentity ?? null);
+}
+
+/** What a record gives; what is there, where it gives nothing. Null erases. */
+function orKept<Value>(given: Value | undefined, kept: Value): Value {
+  return given === undefined ? kept : given;
+}
+
+/** Fields that were custom fields of some members before they were fields. */
+const ONCE_CUSTOM = ['timeZone', 'permalink'] as const;
+
+/**
+ * A custom field that has the name of a field, from before there was that field, makes way for it. Nobody could erase it
+ * otherwise, because no custom field may be written under that name any more.
+ */
+function withoutShadowed(existing: StoredMember['customFields'], fields: MemberFields): Readonly<Record<string, Json>> {
+  const shadowed = ONCE_CUSTOM.filter((name) => fields[name] !== undefined && Object.hasOwn(existing, name));
+  if (shadowed.length === 0) return existing;
+  return Object.fromEntries(Object.entries(existing).filter(([name]) => !shadowed.some((each) => each === name)));
 }
 
 function merged(

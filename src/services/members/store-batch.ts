@@ -15,7 +15,8 @@ const STORED = Prisma.sql`
   id, external_id AS "externalId", name, name_folded AS "nameFolded", email, email_folded AS "emailFolded",
   role::text AS role, status::text AS status, avatar_url AS "avatarUrl", location, tags,
   CASE WHEN email_identity_of = email_folded THEN email_identity END AS "emailIdentity",
-  custom_fields AS "customFields", created_at AS "createdAt", last_active_at AS "lastActiveAt"`;
+  time_zone AS "timeZone", permalink, custom_fields AS "customFields", created_at AS "createdAt",
+  last_active_at AS "lastActiveAt"`;
 
 type Transaction = Prisma.TransactionClient;
 
@@ -120,11 +121,13 @@ async function update(prisma: Transaction, members: readonly StoredMember[]): Pr
     SET external_id = r."externalId", name = r.name, name_folded = r."nameFolded", email = r.email,
         email_folded = r."emailFolded", email_identity = r."emailIdentity",
         email_identity_of = CASE WHEN r."emailIdentity" IS NOT NULL THEN r."emailFolded" END,
-        role = r.role::member_role, status = r.status::member_status, avatar_url = r."avatarUrl", location = r.location, tags = r.tags, custom_fields = r."customFields",
+        role = r.role::member_role, status = r.status::member_status, avatar_url = r."avatarUrl", location = r.location,
+        tags = r.tags, time_zone = r."timeZone", permalink = r.permalink, custom_fields = r."customFields",
         created_at = r."createdAt", last_active_at = r."lastActiveAt", updated_at = now()
     FROM jsonb_to_recordset(${JSON.stringify(members)}::jsonb) AS r(
-      id uuid, "externalId" text, name text, "nameFolded" text, email text, "emailFolded" text,
-      "emailIdentity" text, role text, status text, "avatarUrl" text, location text, tags text[], "customFields" jsonb,
+      id uuid, "externalId" text, name text, "nameFolded" text, email text, "emailFolded" text, "emailIdentity" text,
+      role text, status text, "avatarUrl" text, location text, tags text[], "timeZone" text, permalink text,
+      "customFields" jsonb,
       "createdAt" timestamptz, "lastActiveAt" timestamptz)
     WHERE m.id = r.id`;
 }
@@ -133,15 +136,15 @@ async function update(prisma: Transaction, members: readonly StoredMember[]): Pr
 async function insert(prisma: Transaction, networkId: string, members: readonly StoredMember[]): Promise<void> {
   await prisma.$executeRaw`
     INSERT INTO members (id, network_id, external_id, name, name_folded, email, email_folded, email_identity,
-                         email_identity_of, role, status, avatar_url, location, tags, custom_fields, created_at,
-                         last_active_at)
+                         email_identity_of, role, status, avatar_url, location, tags, time_zone, permalink, custom_fields,
+                         created_at, last_active_at)
     SELECT r.id, ${networkId}::uuid, r."externalId", r.name, r."nameFolded", r.email, r."emailFolded", r."emailIdentity",
            CASE WHEN r."emailIdentity" IS NOT NULL THEN r."emailFolded" END, r.role::member_role,
-           r.status::member_status, r."avatarUrl", r.location, r.tags, r."customFields",
+           r.status::member_status, r."avatarUrl", r.location, r.tags, r."timeZone", r.permalink, r."customFields",
            COALESCE(r."createdAt", now()), r."lastActiveAt"
     FROM jsonb_to_recordset(${JSON.stringify(members)}::jsonb) AS r(
-      id uuid, "externalId" text, name text, "nameFolded" text, email text, "emailFolded" text,
-      "emailIdentity" text, role text, status text, "avatarUrl" text, location text, tags text[], "customFields" jsonb,
-      "createdAt" timestamptz, "lastActiveAt" timestamptz)
+      id uuid, "externalId" text, name text, "nameFolded" text, email text, "emailFolded" text, "emailIdentity" text,
+      role text, status text, "avatarUrl" text, location text, tags text[], "timeZone" text, permalink text,
+      "customFields" jsonb, "createdAt" timestamptz, "lastActiveAt" timestamptz)
     ORDER BY COALESCE(r."emailIdentity", r."emailFolded")`;
 }

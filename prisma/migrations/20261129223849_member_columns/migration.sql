@@ -1,0 +1,3 @@
+-- AlterTable
+ALTER TABLE "members" ADD COLUMN     "permalink" TEXT,
+ADD COLUMN     "time_zone" TEXT;
