@@ -2,7 +2,8 @@
 import { open } from 'node:fs/promises';
 import { extname, resolve } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
-import { detectFormat, type SourceFormat } from '../services/members/source.ts';
+import { unpack } from '../services/members/container.ts';
+import { detectFormat, SourceError, type SourceFormat } from '../services/members/source.ts';
 import { Refused } from './failure.ts';
 
 export interface SourceFile {
@@ -20,7 +21,10 @@ const FORMATS: Readonly<Record<string, SourceFormat>> = {
   '.ndjson': 'jsonl',
 };
 
-/** The format is the one given, else what the name says, else what the first character looks like. */
+/**
+ * The format is the one given, else what the name says (that of a packed file, without .gz), else what the first character
+ * looks like.
+ */
 export async function openSource(
   name: string,
   given: SourceFormat | undefined,
@@ -32,10 +36,20 @@ export async function openSource(
   const close = (): void => {
     stream.destroy();
   };
-  const format = given ?? (name === '-' ? undefined : FORMATS[extname(name).toLowerCase()]);
-  if (format !== undefined) return { source: stream, format, bytes, close };
-  return { ...(await detectFormat(stream)), bytes, close };
+  try {
+    const { source, isCompressed } = await unpack(stream);
+    const format = given ?? (name === '-' ? undefined : FORMATS[extname(name.replace(GZIP_NAME, '')).toLowerCase()]);
+    const total = isCompressed ? null : bytes;
+    if (format !== undefined) return { source, format, bytes: total, close };
+    return { ...(await detectFormat(source)), bytes: total, close };
+  } catch (error) {
+    close();
+    if (error instanceof SourceError) throw new Refused([unreadable(error.message)]);
+    throw error;
+  }
 }
+
+const GZIP_NAME = /\.gz$/i;
 
 async function openFile(name: string): Promise<{ stream: Readable; bytes: number | null }> {
   const path = resolve(name);

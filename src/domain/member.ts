@@ -98,8 +98,15 @@ export function isMemberColumn(name: string): name is MemberColumn {
   return COLUMNS.has(name);
 }
 
-/** A record of a file: it has an address and a name. All faults come back together. `now` bounds the times. */
-export function parseMember(record: Iterable<readonly [string, unknown]>, now: Date): ParsedMember {
+/**
+ * A record of a file: it has an address and a name, or what else is `required`. All faults come back together. `now` bounds
+ * the times.
+ */
+export function parseMember(
+  record: Iterable<readonly [string, unknown]>,
+  now: Date,
+  required: readonly MemberColumn[] = REQUIRED_COLUMNS,
+): ParsedMember {
   const known = new Map<string, unknown>();
   const others: (readonly [string, unknown])[] = [];
   for (const pair of record) {
@@ -107,13 +114,13 @@ export function parseMember(record: Iterable<readonly [string, unknown]>, now: D
     else others.push(pair);
   }
   const parsed = parseMemberFields(known, others, now);
-  const missing = REQUIRED_COLUMNS.filter((field) => !known.has(field)).map((field) => ({ field, reason: REQUIRED }));
+  const missing = required.filter((field) => !known.has(field)).map((field) => ({ field, reason: REQUIRED }));
   if (missing.length === 0) return parsed;
   return { ok: false, faults: [...(parsed.ok ? [] : parsed.faults), ...missing] };
 }
 
 /** What every member has. */
-const REQUIRED_COLUMNS = ['email', 'name'] as const;
+const REQUIRED_COLUMNS = ['email', 'name'] as const satisfies readonly MemberColumn[];
 
 /**
  * Any fields of a member, with custom fields given apart: none of those may have the name of a field, or it could not be
@@ -307,8 +314,11 @@ function parseDomain(given: string): Parsed<string> {
 const ISO_8601 =
   /^(\d{4})-(\d{2})-(\d{2})(?:[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)? ?([Zz]|[+-]\d{2}(?::?\d{2})?)?)?$/;
 
+/** As Ruby writes it, and so Discourse and other Rails applications: `2024-01-31 08:30:00 UTC`. */
+const UTC = / UTC$/;
+
 function parseTime(input: unknown, now: Date): Parsed<Date> {
-  const time = typeof input === 'string' ? parseIsoTime(input.trim()) : { reason: NOT_ISO_8601 };
+  const time = typeof input === 'string' ? parseIsoTime(input.trim().replace(UTC, 'Z')) : { reason: NOT_ISO_8601 };
   if ('reason' in time) return time;
   const isWithin = time.value.getTime() >= EARLIEST_MS && time.value.getTime() <= now.getTime() + DAY_MS;
   return isWithin ? time : { reason: `must be between the year ${EARLIEST_YEAR} and tomorrow` };
@@ -345,10 +355,13 @@ function offsetMs(zone: string): number {
 
 // ——— tags ———
 
-/** A list, or one text with `;` between the tags (splitTags). Blanks around a tag, empty and repeated ones are dropped. */
+/**
+ * A list; a text is a list of one, as GraphQL takes it. Blanks around a tag, empty and repeated ones are dropped. What is
+ * in a cell of CSV comes in as a list (splitTags).
+ */
 function parseTags(input: unknown): Parsed<string[]> {
   if (input === null) return { value: [] };
-  const given: unknown[] | null = typeof input === 'string' ? splitTags(input) : Array.isArray(input) ? input : null;
+  const given: unknown[] | null = typeof input === 'string' ? [input] : Array.isArray(input) ? input : null;
   if (given === null) return { reason: 'must be a list of texts' };
   const tags = new Set<string>();
   for (const item of given) {
@@ -426,8 +439,10 @@ function sizeFault(fields: ReadonlyMap<string, Json>): string | null {
     : null;
 }
 
+export const NO_FIELD_NAME = 'no name may be that of a field of a member';
+
 function customNameFault(name: string): string | null {
-  if (isMemberColumn(name)) return 'no name may be that of a field of a member';
+  if (isMemberColumn(name)) return NO_FIELD_NAME;
   const parsed = line(name, 1, CUSTOM_FIELD_NAME_MAX_CHARACTERS);
   if ('reason' in parsed) return `each name ${parsed.reason}`;
   return parsed.value === name ? null : 'each name must begin and end without blanks';

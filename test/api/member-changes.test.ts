@@ -73,6 +73,14 @@ describe('memberChanges', () => {
     expect(await changes(own, page.position)).toMatchObject({ changes: [], hasMore: false });
   });
 
+  test.each(['time_zone', 'permalink'])('tells of a member of whom nothing but %s has changed', async (column) => {
+    const own = await makeNetwork(suite.database);
+    const [member] = await makeMembers(suite.database, own.network.id, 1);
+    const begun = await changes(own);
+    await change(`UPDATE members SET ${column} = 'x' WHERE id = $1`, member?.id);
+    expect(told(await changes(own, begun.position))).toEqual([['UPDATED', toId('Member', String(member?.id))]]);
+  });
+
   test('tells of a member once, by its latest change, and as created where it came after the position', async () => {
     const own = await makeNetwork(suite.database);
     const begun = await changes(own);

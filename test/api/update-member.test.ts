@@ -6,7 +6,7 @@ import { useGateway } from '../support/suite.ts';
 
 const suite = useGateway({ BASE_DOMAIN });
 const QUERY = `mutation($input: UpdateMemberInput!) { updateMember(input: $input) {
-  member { id name email externalId role location tags customFields lastActiveAt } userErrors { code message field }
+  member { id name email externalId role location tags timeZone permalink customFields lastActiveAt } userErrors { code message field }
 } }`;
 
 async function setUp() {
@@ -47,11 +47,31 @@ describe('updateMember', () => {
         role: 'MEMBER',
         location: null,
         tags: ['a'],
+        timeZone: null,
+        permalink: null,
         customFields: { kept: 1, added: true },
         lastActiveAt: '2026-01-01T08:00:00.000Z',
       },
       userErrors: [],
     });
+  });
+
+  test('sets the time zone and the permalink, and erases them; faults name the field', async () => {
+    const { own, ids } = await setUp();
+    const whole = { timeZone: 'Europe/Oslo', permalink: 'https://example.test/u/0' };
+    expect((await update(own, { id: ids[0], ...whole })).member).toMatchObject(whole);
+    expect((await update(own, { id: ids[0], name: 'New' })).member).toMatchObject(whole);
+    const faulty = await update(own, { id: ids[0], timeZone: 'Oslo', permalink: '/u/0' });
+    expect(faulty.userErrors).toEqual([
+      {
+        code: 'INVALID',
+        message: 'timeZone: must be the IANA name of a time zone, such as Europe/Berlin or UTC',
+        field: ['input', 'timeZone'],
+      },
+      { code: 'INVALID', message: 'permalink: must be an http or https URL', field: ['input', 'permalink'] },
+    ]);
+    const erased = { timeZone: null, permalink: null };
+    expect((await update(own, { id: ids[0], ...erased })).member).toMatchObject(erased);
   });
 
   test('sets when a member was last active, and erases it', async () => {

@@ -1,11 +1,13 @@
 /** Imports that are large, that are cut short, and that run at the same time. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { setTimeout as pause } from 'node:timers/promises';
+import { createGzip } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
 import { BATCH_MAX_RECORDS } from '../../src/services/members/import.ts';
@@ -99,6 +101,15 @@ test('a large file is imported and exported in constant memory', { timeout: 240_
   expect(JSON.parse(exported.last.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({ tags: ['red', 'blue'] });
   expect(exported.residentMb).toBeLessThan(RESIDENT_MAX_MB);
 });
+
+test('a dry run of a large packed file takes no more memory, and tells what the import then does', async () => {
+  const [network, path] = [await newNetwork(), await csvOf(100_000, 80_000)];
+  await pipeline(createReadStream(path), createGzip({ level: 1 }), createWriteStream(`${path}.gz`));
+  const dryRun = await measured(['member', 'import', '--json', '--dry-run', '--network', network, `${path}.gz`]);
+  expect(JSON.parse(dryRun.last)).toMatchObject({ created: 79_920, updated: 0, unchanged: 19_980, rejectedCount: 100 });
+  expect(dryRun.residentMb).toBeLessThan(RESIDENT_MAX_MB);
+  expect(await countOf(network)).toBe(0);
+}, 240_000);
 
 test('after a kill -9 whole batches are there, with their audit events, and running it again finishes', async () => {
   const [network, path] = [await newNetwork(), await csvOf(20_000)];

@@ -31,6 +31,18 @@ async function file(name: string, content: string | Buffer): Promise<string> {
 
 const NOTHING = { created: 0, updated: 0, unchanged: 0, rejected: [], rejectedCount: 0 };
 const COUNT = HARD_MEMBERS.length;
+const CUSTOM_FIELDS = ['Bio, in short'];
+const OF_JSONL = { renamed: [], customFields: CUSTOM_FIELDS, ignored: [] };
+const OF_CSV = {
+  renamed: [
+    { column: 'Email', field: 'email' },
+    { column: 'NAME', field: 'name' },
+    { column: 'Tags', field: 'tags' },
+  ],
+  customFields: CUSTOM_FIELDS,
+  ignored: [],
+};
+const NO_COLUMNS = { renamed: [], customFields: [], ignored: [] };
 
 async function newNetwork(): Promise<{ id: string; slug: string }> {
   return (await makeNetwork(database)).network;
@@ -40,12 +52,17 @@ describe('member import', () => {
   test('CSV and JSON Lines, from a file and from standard input, the format told or not', async () => {
     const { slug } = await newNetwork();
     const args = ['member', 'import', '--network', slug];
-    expect(await gatehouseJson([...args, await file('hard.csv', HARD_CSV)])).toEqual({ ...NOTHING, created: COUNT });
-    const unchanged = { ...NOTHING, unchanged: COUNT };
-    expect(await gatehouseJson([...args, await file('hard.jsonl', HARD_JSONL)])).toEqual(unchanged);
-    expect(await gatehouseJson([...args, '-'], { input: HARD_CSV })).toEqual(unchanged);
-    expect(await gatehouseJson([...args, '-'], { input: HARD_JSONL })).toEqual(unchanged);
-    expect(await gatehouseJson([...args, '--format', 'csv', await file('hard.txt', HARD_CSV)])).toEqual(unchanged);
+    expect(await gatehouseJson([...args, await file('hard.csv', HARD_CSV)])).toEqual({
+      ...NOTHING,
+      created: COUNT,
+      columns: OF_CSV,
+    });
+    const csv = { ...NOTHING, unchanged: COUNT, columns: OF_CSV };
+    const jsonl = { ...NOTHING, unchanged: COUNT, columns: OF_JSONL };
+    expect(await gatehouseJson([...args, await file('hard.jsonl', HARD_JSONL)])).toEqual(jsonl);
+    expect(await gatehouseJson([...args, '-'], { input: HARD_CSV })).toEqual(csv);
+    expect(await gatehouseJson([...args, '-'], { input: HARD_JSONL })).toEqual(jsonl);
+    expect(await gatehouseJson([...args, '--format', 'csv', await file('hard.txt', HARD_CSV)])).toEqual(csv);
   });
 
   test('says at the end what it did, line by line what it rejected, and ends with 0', async () => {
@@ -63,9 +80,11 @@ describe('member import', () => {
   test('a file that cannot be read under its header is refused as a whole', async () => {
     const { slug } = await newNetwork();
     const args = ['member', 'import', '--network', slug, await file('headless.csv', 'a@x.org,Ada\n')];
-    const message = 'the header lacks the required column email and name\nNothing was imported.';
+    const message =
+      'the header lacks the required column email and name: if a column has it under another name, say so with ' +
+      '--map "COLUMN=email", or accept members without a name with --without-names\nNothing was imported.';
     const errors = [{ code: 'INVALID', message, field: ['file'] }];
-    expect(await gatehouseJson(args, { code: 1 })).toEqual({ ...NOTHING, errors });
+    expect(await gatehouseJson(args, { code: 1 })).toEqual({ ...NOTHING, columns: NO_COLUMNS, errors });
   });
 
   test('a file that cannot be read is one sentence', async () => {
@@ -88,10 +107,18 @@ describe('member export', () => {
     const exported = await gatehouse(['member', 'export', '--network', from.slug]);
     expect(exported).toMatchObject({ code: 0, stderr: '' });
     const args = ['member', 'import', '--network', to.slug, '-'];
-    expect(await gatehouseJson(args, { input: exported.stdout })).toEqual({ ...NOTHING, created: COUNT });
+    expect(await gatehouseJson(args, { input: exported.stdout })).toEqual({
+      ...NOTHING,
+      created: COUNT,
+      columns: OF_JSONL,
+    });
     expect(await gatehouse(['member', 'export', '--network', to.slug])).toEqual(exported);
     const { stdout } = await gatehouse(['member', 'export', '--network', to.slug, '--format', 'csv']);
-    expect(await gatehouseJson(args, { input: stdout })).toEqual({ ...NOTHING, unchanged: COUNT });
+    expect(await gatehouseJson(args, { input: stdout })).toEqual({
+      ...NOTHING,
+      unchanged: COUNT,
+      columns: OF_JSONL,
+    });
     expect(await gatehouseJson(['member', 'export', '--network', to.slug])).toHaveLength(COUNT);
   });
 

@@ -222,6 +222,7 @@ describe('the other fields', () => {
 
   test.each([
     ['2024-02-29', '2024-02-29T00:00:00.000Z'],
+    ['2024-01-01 10:00:00 UTC', '2024-01-01T10:00:00.000Z'],
     ['2024-01-01T10:00Z', '2024-01-01T10:00:00.000Z'],
     ['2024-01-01 10:00:00.123456+0530', '2024-01-01T04:30:00.123Z'],
     ['2024-01-01t10:00:00,5-08', '2024-01-01T18:00:00.500Z'],
@@ -264,9 +265,14 @@ describe('the other fields', () => {
 });
 
 describe('tags', () => {
-  test('a list or a text; blanks, empty and repeated ones are dropped, the order stays', () => {
-    expect(fields({ tags: ' red ; blue;;red;' }).tags).toEqual(['red', 'blue']);
+  test('blanks, empty and repeated ones are dropped, the order stays', () => {
     expect(fields({ tags: ['b', ' a ', '', 'b'] }).tags).toEqual(['b', 'a']);
+  });
+
+  test('a text is one tag, whatever is in it: only a cell of CSV holds several', () => {
+    expect(fields({ tags: ' red; blue ' }).tags).toEqual(['red; blue']);
+    expect(fields({ tags: splitTags(' red ; blue;;red;') }).tags).toEqual(['red', 'blue']);
+    expect(fields({ tags: '' }).tags).toEqual([]);
   });
 
   test('at most 50 of 50 characters', () => {

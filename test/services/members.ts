@@ -3,7 +3,7 @@ import type { Database } from '../../src/database/database.ts';
 import type { Member } from '../../src/database/generated/client.ts';
 import { COMMAND_LINE } from '../../src/services/actor.ts';
 import { type ExportFormat, exportMembers } from '../../src/services/members/export.ts';
-import { type ImportReport, importMembers } from '../../src/services/members/import.ts';
+import { type ImportInput, type ImportReport, importMembers } from '../../src/services/members/import.ts';
 import type { SourceFormat, SourceRecord } from '../../src/services/members/source.ts';
 
 /** A source that gives a text or bytes in chunks, as a file or a pipe would. */
@@ -24,14 +24,27 @@ export async function recordsOf(records: AsyncIterable<SourceRecord[]>): Promise
   return found;
 }
 
-/** Throws where the import as a whole is refused. */
+/** The report, without what became of the columns. Throws where the import as a whole is refused. */
 export async function importText(
   database: Database,
   networkId: string,
   format: SourceFormat,
   content: string | Buffer,
+  options: Partial<ImportInput> = {},
+): Promise<Omit<ImportReport, 'columns'>> {
+  const { columns: _columns, ...counts } = await importReport(database, networkId, format, content, options);
+  return counts;
+}
+
+export async function importReport(
+  database: Database,
+  networkId: string,
+  format: SourceFormat,
+  content: string | Buffer,
+  options: Partial<ImportInput> = {},
 ): Promise<ImportReport> {
-  const outcome = await importMembers(database, COMMAND_LINE, networkId, { source: inChunks(content), format });
+  const input = { source: inChunks(content), format, ...options };
+  const outcome = await importMembers(database, COMMAND_LINE, networkId, input);
   if (!outcome.ok) throw new Error(outcome.errors[0].message);
   return outcome.report;
 }

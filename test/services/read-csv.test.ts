@@ -51,7 +51,7 @@ describe('as files are in the world', () => {
 
   test.each([',', ';', '\t'])('%j between the cells, told by the header', async (delimiter) => {
     const csv = 'name|Email|tags\nAda|a@x|"a;b"\n'.replaceAll('|', delimiter);
-    expect(await readCut(csv)).toEqual([[2, { ...ADA, tags: 'a;b' }]]);
+    expect(await readCut(csv)).toEqual([[2, { ...ADA, tags: ['a', 'b'] }]]);
   });
 
   test("UTF-16, a spreadsheet's Unicode text", async () => {
@@ -127,7 +127,7 @@ describe('a row at fault is rejected with its physical line, and reading goes on
     ]);
   });
 
-  test('bytes that are no UTF-8', async () => {
+  test('bytes that are no UTF-8, with the option that names their encoding', async () => {
     const latin1 = Buffer.from('email,name\na@x,Åsa\nb@x,Bob\n', 'latin1');
     expect(await readCut(latin1)).toEqual([
       [2, NOT_UTF8],
@@ -227,7 +227,7 @@ describe('a file that cannot be read under its header is refused as a whole', ()
   test.each([
     ['', 'the file is empty: its first line must name the columns'],
     ['\n\n', 'the file is empty: its first line must name the columns'],
-    ['mail,name\n', 'the header lacks the required column email'],
+    ['post,name\n', 'the header lacks the required column email'],
     ['x\n', 'the header lacks the required column email and name'],
     ['email,name,team,team\n', 'the header names the column of cell 4 twice'],
     ['email,name,"x\na@x,Ada\n', 'the header has a quote that is never closed'],

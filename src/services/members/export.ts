@@ -20,6 +20,7 @@ import {
 } from '../../domain/member.ts';
 import { type Outcome, refused } from '../../domain/user-error.ts';
 import { cellText, csvRow } from './csv-cell.ts';
+import { isReservedKey } from './json-keys.ts';
 import type { SourceFormat } from './source.ts';
 
 /** `json` is one array of the same objects that JSON Lines has. */
@@ -153,7 +154,11 @@ function jsonOf(member: MemberRow): string {
   const known = MEMBER_COLUMNS.map((column): [string, unknown] => [column, shownValue(member, column)]);
   // fromEntries defines properties, so that a custom field named __proto__ is one like any other.
   const custom = Object.entries(member.customFields).filter(([name]) => !isMemberColumn(name));
-  return JSON.stringify(Object.fromEntries([...known, ...custom]));
+  const plain = custom.filter(([name]) => !isReservedKey(name));
+  // An import would not take these for custom fields where they stand beside the others.
+  const nested = custom.length === plain.length ? [] : custom.filter(([name]) => isReservedKey(name));
+  const apart: [string, unknown][] = nested.length === 0 ? [] : [['customFields', Object.fromEntries(nested)]];
+  return JSON.stringify(Object.fromEntries([...known, ...plain, ...apart]));
 }
 
 /** A custom field from before its name was that of a field stands in for the field: an import then makes it one. */

@@ -7,18 +7,17 @@
  * only after its commit, so whatever was reported is there, and an import that was cut short is finished by running it
  * again. Several imports of one network at once, from any number of processes, take turns.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../../database/database.ts';
 import { type Fault, parseMember } from '../../domain/member.ts';
 import { type Outcome, refused } from '../../domain/user-error.ts';
 import type { Origin } from '../actor.ts';
-import { write } from '../transaction.ts';
-import { isConflict, isOutOfTime } from './conflicts.ts';
-import { type BatchPlan, type BatchRecord, planBatch, type RejectedLine } from './plan-batch.ts';
+import { type ColumnReport, ColumnTally } from './column-report.ts';
+import { commitBatch } from './commit-batch.ts';
+import { openDryRun } from './dry-run.ts';
+import type { BatchPlan, BatchRecord, RejectedLine } from './plan-batch.ts';
 import { readCsv } from './read-csv.ts';
 import { readJsonl } from './read-jsonl.ts';
-import { linesOf, SourceError, type SourceFormat, type SourceRecord } from './source.ts';
-import { beginBatch, loadMembers, storeMembers } from './store-batch.ts';
+import { linesOf, type ReadOptions, SourceError, type SourceFormat, type SourceRecord } from './source.ts';
 
 export interface ImportReport {
   readonly created: number;
@@ -27,11 +26,15 @@ export interface ImportReport {
   /** How many lines were rejected; `rejected` names the first REJECTED_KEPT_MAX of them. */
   readonly rejectedCount: number;
   readonly rejected: readonly RejectedLine[];
+  /** What became of the columns that have been read so far. */
+  readonly columns: ColumnReport;
 }
 
-export interface ImportInput {
+export interface ImportInput extends Omit<ReadOptions, 'tally'> {
   readonly source: AsyncIterable<Uint8Array>;
   readonly format: SourceFormat;
+  /** Only finds out what an import would do: nothing is written, and nobody is held up. */
+  readonly isDryRun?: boolean;
   /** Called after each commit: what has been done so far, and how many bytes of the source that took. */
   readonly onCommit?: (report: ImportReport, sourceBytes: number) => void;
 }
@@ -41,9 +44,6 @@ export const BATCH_MAX_RECORDS = 1_000;
 export const BATCH_MAX_BYTES = 2 * 1_048_576;
 /** Of all lines that are rejected so many are named; the others are counted, so that memory stays constant. */
 export const REJECTED_KEPT_MAX = 10_000;
-/** Of one transaction, before it goes in halves. */
-const ATTEMPTS_MAX = 3;
-const RETRY_MAX_MS = 50;
 
 /** Refused where the source cannot be read at all, or the network is gone. Throws what the source or database throws. */
 export async function importMembers(
@@ -52,10 +52,15 @@ export async function importMembers(
   networkId: string,
   input: ImportInput,
 ): Promise<Outcome<{ readonly report: ImportReport }>> {
-  const tally = new Tally();
+  const columns = new ColumnTally();
+  const tally = new Tally(columns);
+  const options = { isTextual: input.format === 'csv', isNameOptional: input.isNameOptional ?? false };
+  const destination = input.isDryRun === true ? await openDryRun(database, networkId, options) : null;
   try {
-    for await (const batch of batchesOf(input, database.clock)) {
-      for await (const plan of commit(database, origin, networkId, batch.records, input.format)) {
+    for await (const batch of batchesOf(input, columns, database.clock)) {
+      const plans =
+        destination?.take(batch.records) ?? commitBatch(database, origin, networkId, batch.records, options);
+      for await (const plan of plans) {
         if (plan === null) return refused([{ code: 'NOT_FOUND', message: 'The network is gone', field: ['network'] }]);
         tally.add(plan);
         input.onCommit?.(tally.report(), batch.sourceBytes);
@@ -64,8 +69,10 @@ export async function importMembers(
   } catch (error) {
     if (error instanceof SourceError) return refused([{ code: 'INVALID', message: error.message, field: ['file'] }]);
     throw error;
+  } finally {
+    await destination?.close();
   }
-  await analyze(database, tally.report());
+  if (destination === null) await analyze(database, tally.report());
   return { ok: true, report: tally.report() };
 }
 
@@ -75,6 +82,11 @@ class Tally {
   #unchanged = 0;
   #rejectedCount = 0;
   readonly #rejected: RejectedLine[] = [];
+  readonly #columns: ColumnTally;
+
+  constructor(columns: ColumnTally) {
+    this.#columns = columns;
+  }
 
   add(plan: BatchPlan): void {
     this.#created += plan.created;
@@ -91,6 +103,7 @@ class Tally {
       unchanged: this.#unchanged,
       rejectedCount: this.#rejectedCount,
       rejected: this.#rejected,
+      columns: this.#columns.report(),
     };
   }
 }
@@ -103,15 +116,16 @@ interface Batch {
   readonly sourceBytes: number;
 }
 
-async function* batchesOf({ source, format }: ImportInput, clock: Database['clock']): AsyncGenerator<Batch> {
+async function* batchesOf(input: ImportInput, tally: ColumnTally, clock: Database['clock']): AsyncGenerator<Batch> {
+  const { source, format, isNameOptional = false } = input;
   const meter = new Meter();
   const read = format === 'csv' ? readCsv : readJsonl;
   let records: BatchRecord[] = [];
   let begunAt = 0;
-  for await (const found of read(meter.count(source))) {
+  for await (const found of read(meter.count(source), { ...input, tally })) {
     const now = new Date(clock.now());
     for (const record of found) {
-      records.push(judge(record, now));
+      records.push(judge(record, now, isNameOptional));
       if (records.length < BATCH_MAX_RECORDS) continue;
       yield { records, sourceBytes: meter.bytes };
       records = [];
@@ -136,9 +150,9 @@ class Meter {
   }
 }
 
-function judge(record: SourceRecord, now: Date): BatchRecord {
+function judge(record: SourceRecord, now: Date, isNameOptional: boolean): BatchRecord {
   if ('fault' in record) return record;
-  const parsed = parseMember(record.fields, now);
+  const parsed = parseMember(record.fields, now, isNameOptional ? ['email'] : undefined);
   return parsed.ok
     ? { ...linesOf(record), member: parsed.member }
     : { ...linesOf(record), fault: inWords(parsed.faults) };
@@ -146,58 +160,6 @@ function judge(record: SourceRecord, now: Date): BatchRecord {
 
 function inWords(faults: readonly Fault[]): string {
   return faults.map(({ field, reason }) => `${field}: ${reason}`).join('; ');
-}
-
-// ——— from batches to the database ———
-
-/**
- * What each transaction did; null where the network is gone. Where others keep writing the same members meanwhile, or
- * keep it waiting until its time is up, the batch goes in halves: the less there is in one, the less can come between, the
- * sooner it is done, and a single record finds what was there first.
- */
-async function* commit(
-  database: Database,
-  origin: Origin,
-  networkId: string,
-  records: readonly BatchRecord[],
-  format: SourceFormat,
-): AsyncGenerator<BatchPlan | null> {
-  for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
-    try {
-      yield await commitBatch(database, origin, networkId, records, format);
-      return;
-    } catch (error) {
-      const isLast = attempt === ATTEMPTS_MAX && records.length === 1;
-      const isSlow = isOutOfTime(error);
-      if (isLast || !(isSlow || isConflict(error))) throw error;
-      if (isSlow && records.length > 1) break;
-      await delay(Math.random() * RETRY_MAX_MS * attempt);
-    }
-  }
-  const middle = Math.ceil(records.length / 2);
-  yield* commit(database, origin, networkId, records.slice(0, middle), format);
-  yield* commit(database, origin, networkId, records.slice(middle), format);
-}
-
-/** One transaction; null where the network is gone. */
-function commitBatch(
-  database: Database,
-  origin: Origin,
-  networkId: string,
-  records: readonly BatchRecord[],
-  format: SourceFormat,
-): Promise<BatchPlan | null> {
-  return write(database, origin, async ({ prisma, audit, newId }) => {
-    if (!(await beginBatch(prisma, networkId))) return null;
-    const plan = planBatch(records, await loadMembers(prisma, networkId, records), format === 'csv', newId);
-    await storeMembers(prisma, networkId, plan);
-    const { created, updated, unchanged, rejected, changedFields } = plan;
-    const details = { created, updated, unchanged, rejected: rejected.length, changedFields: [...changedFields] };
-    const subject = { type: 'Member', id: null } as const;
-    // A batch that changed nothing is no change to record.
-    if (created + updated > 0) await audit({ networkId, action: 'members.imported', subject, details });
-    return plan;
-  });
 }
 
 /** Below this many changes the planner's idea of the table is still good enough. */

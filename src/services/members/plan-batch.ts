@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { keysOf } from '../../domain/email-identity.ts';
+import { toId } from '../../domain/id.ts';
 import {
   type Json,
   type MemberFields,
@@ -13,6 +14,7 @@ import {
   type Parsed,
   REQUIRED,
 } from '../../domain/member.ts';
+import { fold } from '../../domain/text.ts';
 import { cellText } from './csv-cell.ts';
 import { type Lines, linesOf } from './source.ts';
 
@@ -68,14 +70,21 @@ export interface BatchPlan {
   readonly changedFields: readonly string[];
 }
 
-/** `isTextual`: the records come from CSV, where every custom value is a text. `newId`: for members that are new. */
+export interface PlanOptions {
+  /** Whether the records come from CSV, where every custom value is a text. */
+  readonly isTextual: boolean;
+  /** Whether a new member may come without a name, and then gets one that stands in for it. */
+  readonly isNameOptional: boolean;
+}
+
+/** `newId`: for members that are new. */
 export function planBatch(
   records: readonly BatchRecord[],
   existing: readonly StoredMember[],
-  isTextual: boolean,
+  options: PlanOptions,
   newId: () => string,
 ): BatchPlan {
-  const planner = new Planner(existing, isTextual, newId);
+  const planner = new Planner(existing, options, newId);
   for (const record of records) planner.take(record);
   return planner.plan();
 }
@@ -88,7 +97,7 @@ interface Draft {
 }
 
 class Planner {
-  readonly #isTextual: boolean;
+  readonly #options: PlanOptions;
   readonly #newId: () => string;
   /** By the keys of the address (domain/email-identity.ts). */
   readonly #byEmail = new Map<string, Draft>();
@@ -100,8 +109,8 @@ class Planner {
   #updated = 0;
   #unchanged = 0;
 
-  constructor(existing: readonly StoredMember[], isTextual: boolean, newId: () => string) {
-    this.#isTextual = isTextual;
+  constructor(existing: readonly StoredMember[], options: PlanOptions, newId: () => string) {
+    this.#options = options;
     this.#newId = newId;
     for (const member of existing) this.#add({ before: member, member, isChanged: false });
   }
@@ -132,8 +141,11 @@ class Planner {
     const match = this.#match(fields);
     if ('reason' in match) return rejected(match.reason, true);
     const draft = match.value;
+    const { isTextual, isNameOptional } = this.#options;
     const member =
-      draft === null ? newMember(fields, this.#newId()) : changedMember(draft.member, fields, this.#isTextual);
+      draft === null
+        ? newMember(fields, this.#newId(), isNameOptional)
+        : changedMember(draft.member, fields, isTextual);
     if ('reason' in member) return rejected(member.reason, false);
     const { id } = member.value;
     if (draft === null) {
@@ -206,11 +218,23 @@ export function changedFields(before: StoredMember, after: StoredMember): string
 /** What is worked out from a field that callers know. */
 const DERIVED = /Folded$|^emailIdentity$/;
 
+const PLACEHOLDER_CHARACTERS = 6;
+
+/**
+ * What a member is called of whom only the address is known: "Member 4h9zqk", with the end of their id. Not a part of the
+ * address, which a token with members:read alone may not see while it sees every name; and not a number, which would have
+ * to be counted in turn with all other writers.
+ */
+function placeholderName(id: string): string {
+  return `Member ${toId('Member', id).slice(-PLACEHOLDER_CHARACTERS)}`;
+}
+
 /** The reason names the field. */
-function newMember(fields: MemberFields, id: string): Parsed<StoredMember> {
-  const { email, emailFolded, name, nameFolded } = fields;
+function newMember(fields: MemberFields, id: string, isNameOptional: boolean): Parsed<StoredMember> {
+  const { email, emailFolded } = fields;
+  const name = fields.name ?? (isNameOptional ? placeholderName(id) : undefined);
   if (email === undefined || emailFolded === undefined) return { reason: `email: ${REQUIRED} of a new member` };
-  if (name === undefined || nameFolded === undefined) return { reason: `name: ${REQUIRED} of a new member` };
+  if (name === undefined) return { reason: `name: ${REQUIRED} of a new member` };
   const customFields = merged({}, fields.customFields);
   if ('reason' in customFields) return customFields;
   return {
@@ -220,18 +244,18 @@ function newMember(fields: MemberFields, id: string): Parsed<StoredMember> {
       emailFolded,
       emailIdentity: fields.emailIdentity ?? null,
       name,
-      nameFolded,
-      externalId: fields.externalId ?? null,
+      nameFolded: fields.nameFolded ?? fold(name),
+      externalId: orKept(fields.externalId, null),
       role: fields.role ?? 'MEMBER',
       status: fields.status ?? 'ACTIVE',
-      avatarUrl: fields.avatarUrl ?? null,
-      location: fields.location ?? null,
-      tags: fields.tags ?? [],
-      timeZone: fields.timeZone ?? null,
-      permalink: fields.permalink ?? null,
+      avatarUrl: orKept(fields.avatarUrl, null),
+      location: orKept(fields.location, null),
+      tags: orKept(fields.tags, []),
+      timeZone: orKept(fields.timeZone, null),
+      permalink: orKept(fields.permalink, null),
       customFields: customFields.value,
       createdAt: fields.createdAt ?? null,
-      lastActiveAt: fields.lastActiveAt ?? null,
+      lastActiveAt: orKept(fields.lastActiveAt, null),
     },
   };
 }

@@ -1,23 +1,42 @@
 /** JSON Lines: one object a line. Blank lines are skipped; of a key that stands twice in an object, the last counts. */
 import { isUtf8 } from 'node:buffer';
-import { NOT_UTF8, RECORD_MAX_BYTES, SourceError, type SourceRecord, TOO_LARGE, toUtf8 } from './source.ts';
+import { JsonKeys } from './json-keys.ts';
+import {
+  damaged,
+  RECORD_MAX_BYTES,
+  type ReadOptions,
+  SourceError,
+  type SourceRecord,
+  TOO_LARGE,
+  toUtf8,
+} from './source.ts';
 
 const LF = 0x0a;
 const NOTHING = Buffer.alloc(0);
 
 /** Records in the order of their lines, as many at once as a chunk of the source holds. */
-export async function* readJsonl(source: AsyncIterable<Uint8Array>): AsyncGenerator<SourceRecord[]> {
-  const reader = new JsonlReader();
-  for await (const chunk of toUtf8(source)) yield reader.read(chunk);
+export async function* readJsonl(
+  source: AsyncIterable<Uint8Array>,
+  options: ReadOptions = {},
+): AsyncGenerator<SourceRecord[]> {
+  const reader = new JsonlReader(options);
+  for await (const chunk of toUtf8(source, options.encoding)) yield reader.read(chunk);
   yield reader.end();
 }
 
 class JsonlReader {
+  readonly #options: ReadOptions;
+  readonly #keys: JsonKeys;
   /** The line under way. */
   #rest: Buffer = NOTHING;
   #line = 1;
   /** Whether the line under way was rejected for its size already. */
   #skipping = false;
+
+  constructor(options: ReadOptions) {
+    this.#options = options;
+    this.#keys = new JsonKeys(options);
+  }
 
   read(chunk: Buffer): SourceRecord[] {
     const records: SourceRecord[] = [];
@@ -35,12 +54,13 @@ class JsonlReader {
   end(): SourceRecord[] {
     const records: SourceRecord[] = [];
     this.#take(this.#rest, records);
+    this.#keys.end();
     return records;
   }
 
   #take(bytes: Buffer, records: SourceRecord[]): void {
     if (!this.#skipping) {
-      const record = parseLine(bytes, this.#line);
+      const record = this.#parseLine(bytes, this.#line);
       if (record !== null) records.push(record);
     }
     this.#skipping = false;
@@ -52,22 +72,23 @@ class JsonlReader {
     this.#skipping = true;
     this.#rest = NOTHING;
   }
-}
 
-/** Null for a blank line. */
-function parseLine(bytes: Buffer, line: number): SourceRecord | null {
-  if (bytes.length > RECORD_MAX_BYTES) return { line, fault: TOO_LARGE };
-  if (!isUtf8(bytes)) return { line, fault: NOT_UTF8 };
-  const text = bytes.toString();
-  if (text.trim() === '') return null;
-  if (line === 1 && /^\s*\[/.test(text)) {
-    throw new SourceError('this is a JSON array; write one object a line instead (`jq -c ".[]"` makes it so)');
+  /** Null for a blank line. */
+  #parseLine(bytes: Buffer, line: number): SourceRecord | null {
+    if (bytes.length > RECORD_MAX_BYTES) return { line, fault: TOO_LARGE };
+    if (!isUtf8(bytes)) return { line, fault: damaged(this.#options.encoding) };
+    const text = bytes.toString();
+    if (text.trim() === '') return null;
+    if (line === 1 && /^\s*\[/.test(text)) {
+      throw new SourceError('this is a JSON array; write one object a line instead (`jq -c ".[]"` makes it so)');
+    }
+    const parsed = parseJson(text);
+    if ('fault' in parsed) return { line, fault: parsed.fault };
+    const { value } = parsed;
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      return { line, fault: 'is no JSON object' };
+    return { line, ...this.#keys.fieldsOf(value) };
   }
-  const parsed = parseJson(text);
-  if ('fault' in parsed) return { line, fault: parsed.fault };
-  const { value } = parsed;
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { line, fault: 'is no JSON object' };
-  return { line, fields: Object.entries(value) };
 }
 
 function parseJson(text: string): { value: unknown } | { fault: string } {

@@ -1,4 +1,8 @@
 /** What an import reads: bytes of any origin, as records with the physical line that each begins on. */
+import type { ColumnTally } from './column-report.ts';
+import { type Decoder, decoderOf, MARK_MAX_BYTES } from './decoder.ts';
+import { replay } from './peek.ts';
+import type { ColumnMap } from './resolve-columns.ts';
 
 /** The physical lines of a source on which a record begins and ends; the first is 1. */
 export interface Lines {
@@ -22,7 +26,24 @@ export type SourceFormat = 'csv' | 'jsonl';
 /** A record is held in memory as a whole; one that is larger is rejected, so that memory stays constant. */
 export const RECORD_MAX_BYTES = 256 * 1_024;
 export const TOO_LARGE = `is larger than ${RECORD_MAX_BYTES} bytes`;
-export const NOT_UTF8 = 'is not valid UTF-8 or UTF-16';
+export const NOT_UTF8 = 'is not valid UTF-8 or UTF-16: name the encoding of the file, as in --encoding windows-1252';
+
+/** How a source is read. All of it can be left out. */
+export interface ReadOptions {
+  /** A label of the WHATWG's Encoding Standard, such as windows-1252. Absent: UTF-8, or what a byte order mark says. */
+  readonly encoding?: string | undefined;
+  /** What columns are meant to be, beyond what their names say. */
+  readonly map?: ColumnMap;
+  /** Whether a record may lack a name. */
+  readonly isNameOptional?: boolean;
+  /** Where to count what became of the columns. */
+  readonly tally?: ColumnTally;
+}
+
+/** Why a record is rejected whose bytes are not in the encoding of its source. */
+export function damaged(encoding: string | undefined): string {
+  return encoding === undefined ? NOT_UTF8 : `is not valid ${encoding}`;
+}
 
 /** The source as a whole cannot be read. Thrown before the first record. */
 export class SourceError extends Error {
@@ -31,13 +52,12 @@ export class SourceError extends Error {
 
 const LF = 0x0a;
 const CR = 0x0d;
-const BOM_BYTES = 3;
-
 /**
- * The bytes as UTF-8 without a byte order mark. A spreadsheet's "Unicode text" is UTF-16, which is told by its mark. What is
- * damaged in UTF-16 comes out as bytes that are not valid UTF-8, in its place, so that a reader sees which record it is in.
+ * The bytes as UTF-8 without a byte order mark. Without an encoding, UTF-16 is told by its mark, which a spreadsheet's
+ * "Unicode text" has. What is damaged comes out as bytes that are not valid UTF-8, in its place, so that a reader sees
+ * which record it is in.
  */
-export async function* toUtf8(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+export async function* toUtf8(source: AsyncIterable<Uint8Array>, encoding?: string): AsyncGenerator<Buffer> {
   let start: Buffer = Buffer.alloc(0);
   let decoder: Decoder | null = null;
   for await (const chunk of source) {
@@ -47,70 +67,15 @@ export async function* toUtf8(source: AsyncIterable<Uint8Array>): AsyncGenerator
       continue;
     }
     start = Buffer.concat([start, bytes]);
-    if (start.length < BOM_BYTES) continue;
-    decoder = decoderOf(start);
+    if (start.length < MARK_MAX_BYTES) continue;
+    decoder = decoderOf(start, encoding);
     yield decoder.decode(start.subarray(decoder.markBytes));
   }
   if (decoder === null && start.length > 0) {
-    decoder = decoderOf(start);
+    decoder = decoderOf(start, encoding);
     yield decoder.decode(start.subarray(decoder.markBytes));
   }
   if (decoder !== null) yield decoder.end();
-}
-
-interface Decoder {
-  /** Of the byte order mark. */
-  readonly markBytes: number;
-  decode(bytes: Buffer): Buffer;
-  /** What was left over. */
-  end(): Buffer;
-}
-
-function decoderOf(start: Buffer): Decoder {
-  if (start[0] === 0xff && start[1] === 0xfe) return new Utf16Decoder(false);
-  if (start[0] === 0xfe && start[1] === 0xff) return new Utf16Decoder(true);
-  const isMarked = start.subarray(0, BOM_BYTES).equals(Buffer.of(0xef, 0xbb, 0xbf));
-  return { markBytes: isMarked ? BOM_BYTES : 0, decode: (bytes) => bytes, end: () => Buffer.alloc(0) };
-}
-
-const UNIT_BYTES = 2;
-/** It is part of no UTF-8. */
-const DAMAGE = Buffer.of(0xff);
-const LONE_SURROGATES = /(\p{Cs}+)/u;
-const HIGH_SURROGATE = /[\ud800-\udbff]$/;
-
-class Utf16Decoder implements Decoder {
-  readonly markBytes = UNIT_BYTES;
-  readonly #isBigEndian: boolean;
-  /** Half of a unit, or of a pair. */
-  #rest: Buffer = Buffer.alloc(0);
-
-  constructor(isBigEndian: boolean) {
-    this.#isBigEndian = isBigEndian;
-  }
-
-  decode(bytes: Buffer): Buffer {
-    const all = Buffer.concat([this.#rest, bytes]);
-    const units = all.subarray(0, all.length - (all.length % UNIT_BYTES));
-    const text = this.#textOf(units);
-    const whole = HIGH_SURROGATE.test(text) ? text.slice(0, -1) : text;
-    this.#rest = all.subarray(whole.length * UNIT_BYTES);
-    return encode(whole);
-  }
-
-  end(): Buffer {
-    return this.#rest.length === 0 ? this.#rest : DAMAGE;
-  }
-
-  #textOf(units: Buffer): string {
-    return (this.#isBigEndian ? Buffer.from(units).swap16() : units).toString('utf16le');
-  }
-}
-
-function encode(text: string): Buffer {
-  if (text.isWellFormed()) return Buffer.from(text);
-  const parts = text.split(LONE_SURROGATES);
-  return Buffer.concat(parts.map((part) => (part.isWellFormed() ? Buffer.from(part) : DAMAGE)));
 }
 
 /** Where a line ends: the index just after its LF, CR LF or CR. Null where it does not end in these bytes. */
@@ -161,9 +126,4 @@ export async function detectFormat(
       .charAt(0);
   }
   return { format: first === '{' || first === '[' ? 'jsonl' : 'csv', source: replay(seen, chunks) };
-}
-
-async function* replay(seen: Uint8Array[], rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield* seen.splice(0);
-  for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
 }

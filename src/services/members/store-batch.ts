@@ -18,6 +18,11 @@ const STORED = Prisma.sql`
   time_zone AS "timeZone", permalink, custom_fields AS "customFields", created_at AS "createdAt",
   last_active_at AS "lastActiveAt"`;
 
+/** The planner's settings for a transaction of look-ups: see loadMembers. */
+export const BY_INDEX = Prisma.sql`
+  set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+  set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true)`;
+
 type Transaction = Prisma.TransactionClient;
 
 /**
@@ -27,8 +32,7 @@ type Transaction = Prisma.TransactionClient;
 export async function beginBatch(prisma: Transaction, networkId: string): Promise<boolean> {
   await prisma.$executeRaw`
     SELECT pg_advisory_xact_lock(${IMPORT_LOCK}::int, hashtext(${networkId})),
-           set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-           set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true)`;
+           ${BY_INDEX}`;
   const found = await prisma.$queryRaw<unknown[]>`
     SELECT 1 AS found FROM networks WHERE id = ${networkId}::uuid FOR KEY SHARE`;
   return found.length === 1;
@@ -48,9 +52,21 @@ export async function loadMembers(
   networkId: string,
   records: readonly BatchRecord[],
 ): Promise<StoredMember[]> {
-  const members = records.flatMap((record) => ('member' in record ? [record.member] : []));
-  const keys = members.flatMap((member) => lookupsOf(networkId, member));
-  return prisma.$queryRaw<StoredMember[]>`
+  const locked = Prisma.sql`${membersOf(networkId, namedIn(records))} FOR UPDATE`;
+  return prisma.$queryRaw<StoredMember[]>(locked);
+}
+
+/** What a member can be known by. */
+export type MemberNames = Pick<MemberFields, 'emailFolded' | 'emailIdentity' | 'emailLookups' | 'externalId'>;
+
+export function namedIn(records: readonly BatchRecord[]): MemberNames[] {
+  return records.flatMap((record) => ('member' in record ? [record.member] : []));
+}
+
+/** The network's members that any of these may be, in the order of their ids. */
+export function membersOf(networkId: string, given: readonly MemberNames[]): Prisma.Sql {
+  const keys = given.flatMap((names) => lookupsOf(networkId, names));
+  return Prisma.sql`
     SELECT ${STORED} FROM members
     WHERE id IN (
       WITH keys AS MATERIALIZED (
@@ -63,7 +79,7 @@ export async function loadMembers(
       UNION
       SELECT m.id FROM keys JOIN members m ON m.network_id = keys."networkId" AND m.external_id = keys."externalId"
     )
-    ORDER BY id FOR UPDATE`;
+    ORDER BY id`;
 }
 
 /** What one record's member is looked for by: each key finds at most one by each of its values. */
@@ -77,7 +93,7 @@ interface MemberKey {
 
 function lookupsOf(
   networkId: string,
-  { emailFolded, emailIdentity, emailLookups, externalId }: MemberFields,
+  { emailFolded, emailIdentity, emailLookups, externalId }: MemberNames,
 ): MemberKey[] {
   const [emailKey = null, ...others] = emailLookups;
   // A member whose identity is another one's, though their folded addresses are the same, still keeps others from that one.

@@ -5,7 +5,7 @@ import { type Outcome, refused, type UserError } from '../../domain/user-error.t
 import type { Origin } from '../actor.ts';
 import type { Memo } from '../idempotency.ts';
 import type { WriteTransaction } from '../transaction.ts';
-import { type BatchRecord, planBatch, type RecordOutcome } from './plan-batch.ts';
+import { type BatchRecord, type PlanOptions, planBatch, type RecordOutcome } from './plan-batch.ts';
 import { loadMembers, storeMembers } from './store-batch.ts';
 import { writeMembers } from './write-members.ts';
 
@@ -62,7 +62,7 @@ async function upsert(
   const records = parsed.map(
     ({ line, member }): BatchRecord => (member === null ? { line, fault: '' } : { line, member }),
   );
-  const plan = planBatch(records, await loadMembers(prisma, networkId, records), false, newId);
+  const plan = planBatch(records, await loadMembers(prisma, networkId, records), AS_GIVEN, newId);
   await storeMembers(prisma, networkId, plan);
   const { created, updated, unchanged, rejected, changedFields } = plan;
   const details = { created, updated, unchanged, rejected: rejected.length, changedFields: [...changedFields] };
@@ -70,6 +70,8 @@ async function upsert(
   if (created + updated > 0) await audit({ networkId, action: 'members.upserted', subject, details });
   return plan.outcomes.map((outcome, index) => resultOf(outcome, parsed[index]?.faults ?? []));
 }
+
+const AS_GIVEN: PlanOptions = { isTextual: false, isNameOptional: false };
 
 function parse(member: TypedMember, now: Date) {
   const parsed = parseTyped(member, now);
