@@ -49,16 +49,20 @@ const INTERPRETERS: readonly Interpreter[] = [
 /** In CI an interpreter that is missing is a failure; elsewhere its programs are left out, and that is said. */
 const isLeftOut = ({ command }: Interpreter) => !isHere(command) && process.env['CI'] === undefined;
 
+/** One for all documents: whoever reads them one after the other runs their examples so. */
+let clone: Clone;
+beforeAll(async () => {
+  clone = await openClone();
+}, HOOK_TIMEOUT_MS);
+afterAll(() => clone.close());
+
 describe.each(FILES)('%s', (file) => {
   const examples = examplesIn(documents[file]);
   const shell = examples.filter(({ language, mark }) => language === 'sh' && !mark.startsWith('not run'));
-  let clone: Clone;
   let printed: string[];
   beforeAll(async () => {
-    clone = await openClone();
     printed = await clone.runShell(shell);
   }, HOOK_TIMEOUT_MS);
-  afterAll(() => clone.close());
 
   test('its shell examples run, one after the other', () => {
     expect(printed).toHaveLength(shell.length);
