@@ -20,7 +20,8 @@ CREATE OR REPLACE FUNCTION "member_written"() RETURNS trigger LANGUAGE plpgsql A
 DECLARE
     rest record;
 BEGIN
-    IF TG_OP = 'UPDATE' THEN
+    IF TG_OP = 'UPDATE' AND (NEW.email_identity IS DISTINCT FROM OLD.email_identity
+                             OR NEW.email_identity_of IS DISTINCT FROM OLD.email_identity_of) THEN
         rest := NEW;
         rest.email_identity := OLD.email_identity;
         rest.email_identity_of := OLD.email_identity_of;

@@ -14,7 +14,7 @@ import { EMAIL_KEY, EMAIL_PENDING } from '../../database/email-identity.ts';
 import { Prisma } from '../../database/generated/client.ts';
 import { mailboxOf } from '../../domain/email-identity.ts';
 import { isConflict, isOutOfTime } from './conflicts.ts';
-import { beginBatch } from './store-batch.ts';
+import { beginBatch, idsBy } from './store-batch.ts';
 
 export const FILL_BATCH_ROWS = 500;
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
@@ -124,10 +124,10 @@ async function holdersOf(
 ): Promise<Map<string, string>> {
   const keys = members.map(({ identity }) => ({ networkId, identity }));
   const rows = await prisma.$queryRaw<{ identity: string; id: string }[]>`
-    WITH keys AS MATERIALIZED (
-      SELECT * FROM jsonb_to_recordset(${JSON.stringify(keys)}::jsonb) AS k("networkId" uuid, identity text)
-    )
-    SELECT keys.identity, m.id FROM keys
-    JOIN members m ON m.network_id = keys."networkId" AND ${Prisma.raw(EMAIL_KEY)} = keys.identity`;
+    SELECT ${Prisma.raw(EMAIL_KEY)} AS identity, id FROM members WHERE id IN (
+      WITH keys AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(${JSON.stringify(keys)}::jsonb) AS k("networkId" uuid, identity text)
+      )
+      ${idsBy(EMAIL_KEY, 'identity')})`;
   return new Map(rows.map(({ identity, id }) => [identity, id]));
 }

@@ -8,8 +8,6 @@ import type { BatchPlan, BatchRecord, StoredMember } from './plan-batch.ts';
 /** First half of the advisory lock under which a network's imports take turns; the second is from the network's id. */
 export const IMPORT_LOCK = 0x6d656d62;
 
-const KEY = Prisma.raw(EMAIL_KEY);
-
 /** The columns of a StoredMember. */
 const STORED = Prisma.sql`
   id, external_id AS "externalId", name, name_folded AS "nameFolded", email, email_folded AS "emailFolded",
@@ -73,13 +71,23 @@ export function membersOf(networkId: string, given: readonly MemberNames[]): Pri
         SELECT * FROM jsonb_to_recordset(${JSON.stringify(keys)}::jsonb)
           AS k("networkId" uuid, "emailKey" text, "emailFolded" text, "externalId" text)
       )
-      SELECT m.id FROM keys JOIN members m ON m.network_id = keys."networkId" AND ${KEY} = keys."emailKey"
-      UNION
-      SELECT m.id FROM keys JOIN members m ON m.network_id = keys."networkId" AND m.email_folded = keys."emailFolded"
-      UNION
-      SELECT m.id FROM keys JOIN members m ON m.network_id = keys."networkId" AND m.external_id = keys."externalId"
+      ${idsBy(EMAIL_KEY, 'emailKey')} UNION ${idsBy('email_folded', 'emailFolded')}
+      UNION ${idsBy('external_id', 'externalId')}
     )
     ORDER BY id`;
+}
+
+/**
+ * SQL for the ids of the members that have the value of a key (`keys`, each with its network) in a column where a network has
+ * it once. Comparisons of rows, which only the sorted index on both can serve: see `rowOf` (database/candidates.ts).
+ */
+export function idsBy(column: string, key: string): Prisma.Sql {
+  const place = `(keys."networkId", keys."${key}")`;
+  return Prisma.raw(
+    `SELECT found.id FROM keys CROSS JOIN LATERAL (
+       SELECT id FROM members WHERE (network_id, ${column}) >= ${place} AND (network_id, ${column}) <= ${place}
+       ORDER BY network_id, ${column} LIMIT 1) AS found WHERE keys."${key}" IS NOT NULL`,
+  );
 }
 
 /** What one record's member is looked for by: each key finds at most one by each of its values. */
