@@ -1,10 +1,10 @@
 /**
- * Works out the mailboxes of members whose address was stored without one: by the release before it was told which address
- * is which mailbox, or by an operator's SQL. SQL has no UTS 46, so it is done here, a batch at a time.
+ * Works out the mailboxes of members that were stored without one, by a gateway of the previous release or by an operator's
+ * SQL. SQL has no UTS 46, so this is done in code, a batch at a time.
  *
- * A batch is one transaction, in turn with all other writers of the network's members. Whoever is killed leaves whole
- * batches, and what is left is found again by the index of pending rows; two gateways at it find each other's work done. It
- * is no change of a member: its time, its place in the feed and the audit trail stay.
+ * A batch is one transaction, in turn with all other writers of the network's members. A process that is killed leaves whole
+ * batches, and the next run finds the remaining rows by the index of pending ones. Two gateways that run it at the same time
+ * find each other's rows done. It does not change a member: `updated_at`, the feed and the audit trail stay as they are.
  *
  * A mailbox that another member of the network has stays with that one. The row stays pending, is found by its folded
  * address as before, and is listed for the operator (mailbox-conflicts.ts): members are never merged.

@@ -13,7 +13,7 @@ export class IdentityJob {
   readonly #stopping = new AbortController();
   #timer: NodeJS.Timeout;
   #running: Promise<void> = Promise.resolve();
-  /** What the log has last been told. */
+  /** The number in the last warning. */
   #conflicts = 0;
 
   constructor(database: Pick<Database, 'pool' | 'prisma'>, log: Logger, firstMs = Math.random() * FIRST_MAX_MS) {
@@ -41,14 +41,14 @@ export class IdentityJob {
     try {
       const { filled, conflicts } = await fillIdentities(this.#database, this.#stopping.signal);
       if (filled > 0) this.#log.info({ filled }, 'worked out which mailbox members have');
-      if (!this.#stopping.signal.aborted) this.#tell(conflicts);
+      if (!this.#stopping.signal.aborted) this.#warn(conflicts);
     } catch (error) {
       this.#log.warn({ error }, 'could not work out which mailbox members have: it is tried again');
     }
   }
 
-  /** Once for each number: whoever reads the log has seen it. */
-  #tell(conflicts: number): void {
+  /** Once for each number, not at every run. */
+  #warn(conflicts: number): void {
     if (conflicts > 0 && conflicts !== this.#conflicts) {
       this.#log.warn({ conflicts }, 'members have the mailbox of another one: see `gatehouse member conflicts`');
     }

@@ -104,7 +104,7 @@ function lookupsOf(
   { emailFolded, emailIdentity, emailLookups, externalId }: MemberNames,
 ): MemberKey[] {
   const [emailKey = null, ...others] = emailLookups;
-  // A member whose identity is another one's, though their folded addresses are the same, still keeps others from that one.
+  // A folded address is unique, too: should two that are equal ever have two identities, the stored one is found.
   const folded = emailIdentity === null ? null : (emailFolded ?? null);
   return [
     { networkId, emailKey, emailFolded: folded, externalId: externalId ?? null },

@@ -63,7 +63,7 @@ async function update(
 function takenBy(others: readonly StoredMember[], before: StoredMember, fields: MemberFields): UserError[] {
   const errors: UserError[] = [];
   const { emailFolded, emailLookups, externalId } = fields;
-  // Whoever has had this address all along keeps it, though another member may have its mailbox since before that was told.
+  // A member keeps the address that it has, even while another one has its mailbox (`gatehouse member conflicts`).
   const isMoved = emailFolded !== before.emailFolded;
   if (isMoved && others.some((other) => emailKeys(other).some((key) => emailLookups.includes(key)))) {
     errors.push({ code: 'EMAIL_TAKEN', message: 'email: belongs to another member', field: ['input', 'email'] });
