@@ -53,6 +53,20 @@ const REQUESTS: Readonly<Record<string, Wrong>> = {
     ...document('query($id: ID!) { apiKey(id: $id) { id } }', 'BAD_USER_INPUT', /^Variable "\$id"/),
     points: 1,
   },
+  'a wrong variable of which the longest answer would be too long': document(
+    'mutation($m: [UpsertMember!]!) { upsertMembers(input: { members: $m }) { results { member { customFields } } } }',
+    'BAD_USER_INPUT',
+    /^Variable "\$m" of non-null type/,
+    { variables: { m: null } },
+  ),
+  'a wrong variable beside what costs too much': {
+    ...document(
+      `query($id: ID!) { apiKey(id: $id) { id } ${'abcdefghijklmnopqrs'.replaceAll(/./g, ' $&: members(first: 250) { totalCount nodes { id } }')} }`,
+      'BAD_USER_INPUT',
+      /^Variable "\$id"/,
+    ),
+    points: 1_227,
+  },
   'a mutation of two, and a variable that is missing': {
     ...document(
       'mutation($i: RevokeApiKeyInput!) { a: revokeApiKey(input: $i) { userErrors { code } } b: revokeApiKey(input: $i) { userErrors { code } } }',

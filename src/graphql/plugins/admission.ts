@@ -1,5 +1,13 @@
 /** What stands between a valid document and its execution: the caller's scopes, what the operation costs, the limits. */
-import { type ExecutionArgs, GraphQLError, type GraphQLSchema, getOperationAST, OperationTypeNode } from 'graphql';
+import {
+  type ExecutionArgs,
+  GraphQLError,
+  type GraphQLSchema,
+  getOperationAST,
+  getVariableValues,
+  type OperationDefinitionNode,
+  OperationTypeNode,
+} from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { NetworkReads } from '../../database/network-reads.ts';
 import { GatehouseError } from '../../domain/errors.ts';
@@ -58,11 +66,29 @@ export function admission(
         call.isReserved = isChange;
       } catch (error) {
         if (!(error instanceof GatehouseError)) throw error;
-        setResultAndStopExecution({ errors: [new GraphQLError(error.message, { originalError: error })] });
+        setResultAndStopExecution({ errors: errorsOf(error, () => faultsOf(schema, operation, variables)) });
       }
     },
   };
 }
+
+/** Wrong variables go before a cost or size, which was then worked out from values that cannot be used. */
+function errorsOf(refusal: GatehouseError, faults: () => readonly GraphQLError[]): readonly GraphQLError[] {
+  const found = refusal.code === 'QUERY_TOO_EXPENSIVE' ? faults() : [];
+  return found.length > 0 ? found : [new GraphQLError(refusal.message, { originalError: refusal })];
+}
+
+/** What is wrong with the variables. */
+function faultsOf(
+  schema: GraphQLSchema,
+  { variableDefinitions = [] }: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+): readonly GraphQLError[] {
+  return getVariableValues(schema, variableDefinitions, variables, { maxErrors: FAULTS_MAX }).errors ?? [];
+}
+
+/** As many as graphql-js reports where it finds them itself. */
+const FAULTS_MAX = 50;
 
 /** Makes room for the longest answer that a change may have. One whose cost has no bound is refused for that. */
 function reserve({ context: { answer } }: Call, { requested }: Cost, bytesMax: () => number): void {
