@@ -68,7 +68,7 @@ const HEALTHY = { readyz: 200, status: 'ready', limiter: 'ok', degraded: '0' };
 const ALONE = { readyz: 200, status: 'degraded', limiter: 'degraded', degraded: '1' };
 
 /** On a busy machine, too. */
-const SOON_MS = 10_000;
+const SOON_MS = 30_000;
 
 async function until(holds: () => Promise<boolean> | boolean, ms = SOON_MS): Promise<void> {
   const deadline = performance.now() + ms;
