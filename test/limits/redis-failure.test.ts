@@ -86,6 +86,8 @@ interface Decision {
   readonly isLate: boolean;
 }
 
+/** What Redis takes in a test where nobody may wait for it. */
+const SLOW_MS = 10_000;
 const WAITED_MS = 20;
 /**
  * Longer than any decision may take, on a busy machine too (within.ts); and so often round the event loop, where that time
@@ -340,7 +342,7 @@ describe.skipIf(!HAS_REDIS_SERVER)('with a redis-server of its own (left out whe
   test.for([
     [
       'slow by seconds',
-      (proxy: Awaited<ReturnType<typeof openRedisProxy>>) => Object.assign(proxy, { delayMs: 2_500 }),
+      (proxy: Awaited<ReturnType<typeof openRedisProxy>>) => Object.assign(proxy, { delayMs: SLOW_MS }),
     ],
     [
       'silent on connections that stay open',
@@ -350,12 +352,13 @@ describe.skipIf(!HAS_REDIS_SERVER)('with a redis-server of its own (left out whe
     const proxy = await openRedisProxy(redis.url);
     const [gateways, bearer] = await Promise.all([start(1, proxy.url), token()]);
     const [gateway] = gateways as [TestGateway];
-    const load = steadily(targets(gateways, bearer), 1_500, 400);
+    const load = steadily(targets(gateways, bearer), 1_500, 250);
     await delay(100);
     breakIt(proxy);
     const sent = await load;
     expect(letIn(sent)).toBe(LIMIT);
-    expect(Math.max(...sent.map(({ sentMs, gotMs }) => gotMs - sentMs))).toBeLessThan(1_000);
+    // Nobody waited for Redis; how long a busy machine takes without it is another matter.
+    expect(Math.max(...sent.map(({ sentMs, gotMs }) => gotMs - sentMs))).toBeLessThan(SLOW_MS / 2);
     expect(await said(gateway)).toEqual(ALONE);
     expect(changes(gateway)).toEqual([DEGRADED]);
   });
