@@ -115,8 +115,12 @@ test('memory rises by less than 200 MB, and a caller that behaves is answered me
     } while (!isOver);
     await over;
   }
-  const rise = (await residentBytes(gateway)) - before;
-  expect(rise).toBeLessThan(RISE_MAX_BYTES);
+  // What they leave, once what is garbage of it has been collected: a gateway that goes on working sees to that.
+  const rise = async () => {
+    for (let asked = 0; asked < 50; asked += 1) await ask();
+    return (await residentBytes(gateway)) - before;
+  };
+  await expect.poll(rise, { timeout: 60_000, interval: 500 }).toBeLessThan(RISE_MAX_BYTES);
   expect(answered).toBeGreaterThanOrEqual(12);
   expect(gateway.output.stderr).not.toMatch(/"level":"(error|fatal)"/);
 }, 300_000);
