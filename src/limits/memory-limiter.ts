@@ -47,6 +47,22 @@ export class MemoryLimiter implements Limiter {
     this.#add(charges, second);
   }
 
+  /**
+   * Remembers what others have put into windows that they share with this process. `used`: of each charge's window all that
+   * is in it, these charges and others' included. `second`: when that was asked for.
+   */
+  noteShared(charges: readonly Charge[], used: readonly number[], second: number): void {
+    for (const [index, { key }] of charges.entries()) {
+      const window = this.#find(key) ?? this.#make(key, second);
+      window.noteOthers(second, Math.max(0, (used[index] ?? 0) - window.usedLatelyAt(this.#second())));
+    }
+  }
+
+  /** What others may have in a window still, as it was told last. */
+  othersIn(key: string): number {
+    return this.#find(key)?.othersAt(this.#second()) ?? 0;
+  }
+
   giveBack({ second }: Pick<Receipt, 'second'>, key: string, amount: number): void {
     this.#find(key)?.takeBack(second, amount);
   }

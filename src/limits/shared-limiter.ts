@@ -21,6 +21,8 @@ const DECISION_MS = 40;
 const HEARTBEAT_EVERY_MS = 1_000;
 /** The longest that Redis may take for what no caller waits for. Each failure makes it incomplete for another window. */
 const UNATTENDED_MS = 500;
+/** After so long every other gateway has heard of one that has come. */
+const KNOWN_AFTER_MS = HEARTBEAT_EVERY_MS + 250;
 /** How long a start waits for a first connection. */
 const START_PATIENCE_MS = 1_000;
 /** After so long Redis knows all that is in a window. */
@@ -74,6 +76,8 @@ export class SharedLimiter implements Limiter {
     const connected = this.#redis.connect();
     await Promise.race([connected, delay(START_PATIENCE_MS, undefined, { ref: false })]);
     await this.#beat();
+    // Should Redis go the next moment, each divides a limit by the gateways that it knows of: first all know of this one.
+    if (this.gateways > this.#gatewaysAtLeast) await delay(KNOWN_AFTER_MS, undefined, { ref: false });
     if (this.#state !== 'shared') this.#onChange('degraded', this.#reason);
     this.#heart = this.#beatOn();
   }
@@ -120,11 +124,15 @@ export class SharedLimiter implements Limiter {
       if (error !== NOT_ASKED) this.#goAlone(reasonOf(error));
       return this.#byShare(group, charges, force);
     }
-    if (taken.receipt === null) return taken;
+    if (taken.receipt === null) {
+      this.#noteShared(charges, taken, second);
+      return taken;
+    }
     if (!force && this.#state === 'shared' && this.#hasLost(charges, taken)) this.#rejoin('Redis has lost windows');
     // Meanwhile others may have been let in by the share, of whom Redis knew nothing: then the share decides this, too.
     if (!force && this.#state !== 'shared') return this.#byShare(group, charges, force);
     this.#own.record(charges, second);
+    this.#noteShared(charges, taken, second);
     return { ...taken, receipt: { ...taken.receipt, second } };
   }
 
@@ -136,10 +144,22 @@ export class SharedLimiter implements Limiter {
     });
   }
 
-  // A limit that is smaller than the gateways are many has no share: each letting in one would be more than the limit.
+  #noteShared(charges: readonly Charge[], { windows }: Taken, second: number): void {
+    this.#own.noteShared(
+      charges,
+      windows.map(({ used }) => used),
+      second,
+    );
+  }
+
+  // A limit that is smaller than the gateways are many has no share: each letting in one would be more than the limit. And
+  // what others were let in for while Redis still said so is not there to be let in again.
   #byShare(group: string, charges: readonly Charge[], force: boolean): Taken {
     const { gateways } = this;
-    const shares = charges.map((charge) => ({ ...charge, max: Math.floor(charge.max / gateways) }));
+    const shares = charges.map((charge) => {
+      const left = Math.max(0, charge.max - this.#own.othersIn(charge.key));
+      return { ...charge, max: Math.min(Math.floor(charge.max / gateways), left) };
+    });
     return this.#own.take(group, shares, force);
   }
 

@@ -47,6 +47,9 @@ export class SlidingWindow {
   readonly cells: Cells;
   #newest: number;
   #sum = 0;
+  /** What others had put into it, and when that was told. */
+  #others = 0;
+  #othersSecond = Number.NEGATIVE_INFINITY;
 
   /** `cells`: all zero, and this window's alone. */
   constructor(cells: Cells, second: number) {
@@ -63,6 +66,16 @@ export class SlidingWindow {
   /** As `usedAt`, without the oldest bucket: all of it has come within the last 60 seconds. */
   usedLatelyAt(second: number): number {
     return this.usedAt(second) - this.#at(this.#newest - WINDOW_SECONDS);
+  }
+
+  noteOthers(second: number, amount: number): void {
+    this.#others = amount;
+    this.#othersSecond = second;
+  }
+
+  /** What may still be there of what others had put into it: all of it, until all of it has surely gone. */
+  othersAt(second: number): number {
+    return second < this.#othersSecond + BUCKETS ? this.#others : 0;
   }
 
   /** `second`: now, or a few seconds ago. */

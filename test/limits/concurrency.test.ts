@@ -19,20 +19,6 @@ beforeAll(async () => {
 
 afterAll(() => database.close());
 
-/** Whether a gateway of those that were opened last has gone on by its share: this machine was too busy for its Redis. */
-let hasGoneAlone = (): boolean => false;
-const ALONE = 'limits are decided by this gateway alone';
-const ATTEMPTS = 4;
-
-/** The promise is about gateways whose Redis answers in time. Where one did not, new ones are asked by a new key. */
-async function floodInTime(open: () => Promise<string[]>, count: number, connections: number) {
-  for (let attempt = 1; ; attempt += 1) {
-    const [urls, { token }] = await Promise.all([open(), standard()]);
-    const flooded = await flood(targets(urls, [token]), count, ME, connections);
-    if (!hasGoneAlone() || attempt === ATTEMPTS) return flooded;
-  }
-}
-
 /** In this process. */
 async function start(count: number, settings: Record<string, string> = {}): Promise<string[]> {
   const gateways = await Promise.all(
@@ -41,7 +27,6 @@ async function start(count: number, settings: Record<string, string> = {}): Prom
   onTestFinished(async () => {
     await Promise.all(gateways.map((gateway) => gateway.close()));
   });
-  hasGoneAlone = () => gateways.some(({ log }) => log.some(({ msg }) => String(msg).includes(ALONE)));
   return gateways.map(({ url }) => url);
 }
 
@@ -52,7 +37,6 @@ async function startPrograms(count: number, settings: Record<string, string>): P
   onTestFinished(async () => {
     await Promise.all(programs.map((program) => program.kill('SIGTERM')));
   });
-  hasGoneAlone = () => programs.some(({ output }) => output.stderr.includes(ALONE));
   return Promise.all(programs.map(({ url }) => url));
 }
 
@@ -93,7 +77,8 @@ const places = PLACES.filter(([name]) => redisUrl !== '' || !name.includes('Redi
 
 describe.for(places)('%s', ([, open, connections = CONNECTIONS]) => {
   test.for([1_000, 5_000])('%i requests at once of a key that may make 100: 100 are let in', async (count) => {
-    const flooded = await floodInTime(open, count, connections);
+    const [urls, { token }] = await Promise.all([open(), standard()]);
+    const flooded = await flood(targets(urls, [token]), count, ME, connections);
     expect(flooded.statuses).toEqual({ 200: 100, 429: count - 100 });
     expect(limitsOf(flooded)).toEqual([OF_KEY]);
   });

@@ -4,17 +4,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
-import type { Limiter } from '../../src/limits/limiter.ts';
-import { openLimiter } from '../../src/limits/open-limiter.ts';
 import { RedisConnection, UNANSWERED_MAX_BYTES } from '../../src/limits/redis-connection.ts';
 import { makeKey, makeNetwork, openTestDatabase } from '../support/fixtures.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { openRedisProxy } from '../support/redis-proxy.ts';
 import { HAS_REDIS_SERVER, type RedisServer, startRedisServer } from '../support/redis-server.ts';
 import { countBy, flood, type Target } from './flood.ts';
+import { type Decision, decide, LIMIT, openOne, ownRedis, until } from './limiters.ts';
 import { mostInAnyMinute, type Sent, steadily } from './steady-load.ts';
 
-const LIMIT = 100;
+/** What Redis takes in a test where nobody may wait for it. */
+const SLOW_MS = 10_000;
 const DEGRADED = 'limits are decided by this gateway alone, within its share';
 const SHARED = 'limits are shared through Redis again';
 
@@ -67,49 +67,6 @@ async function said({
 const HEALTHY = { readyz: 200, status: 'ready', limiter: 'ok', degraded: '0' };
 const ALONE = { readyz: 200, status: 'degraded', limiter: 'degraded', degraded: '1' };
 
-/** On a busy machine, too. */
-const SOON_MS = 30_000;
-
-async function until(holds: () => Promise<boolean> | boolean, ms = SOON_MS): Promise<void> {
-  const deadline = performance.now() + ms;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error('it did not come about');
-    await delay(25);
-  }
-}
-
-interface Decision {
-  readonly granted: boolean;
-  /** That it took longer than a timer of WAITED_MS that was set with it: on a busy machine both are late. */
-  readonly hasWaited: boolean;
-  /** That DECIDED_ROUNDS of the event loop had passed since a timer of DECIDED_MS. */
-  readonly isLate: boolean;
-}
-
-/** What Redis takes in a test where nobody may wait for it. */
-const SLOW_MS = 10_000;
-const WAITED_MS = 20;
-/**
- * Longer than any decision may take, on a busy machine too (within.ts); and so often round the event loop, where that time
- * is over in no time.
- */
-const DECIDED_MS = 300;
-const DECIDED_ROUNDS = 20;
-
-/** Calls back after so long and so many rounds of the event loop; returns what stops that. */
-function afterRounds(ms: number, rounds: number, done: () => void): () => void {
-  let immediate: NodeJS.Immediate | undefined;
-  const next = (left: number) => {
-    if (left === 0) done();
-    else immediate = setImmediate(() => next(left - 1));
-  };
-  const timer = setTimeout(() => next(rounds), ms);
-  return () => {
-    clearTimeout(timer);
-    clearImmediate(immediate);
-  };
-}
-
 /** All were answered, by 200 or 429; gives how many by 200. */
 function letIn(sent: readonly Sent[]): number {
   const counts = countBy(sent.map(({ status }) => status));
@@ -124,13 +81,6 @@ describe.skipIf(!HAS_REDIS_SERVER)('with a redis-server of its own (left out whe
   beforeAll(async () => {
     redis = await startRedisServer();
   });
-
-  /** A Redis that a test breaks for good. */
-  async function ownRedis(): Promise<RedisServer> {
-    const own = await startRedisServer();
-    onTestFinished(() => own.kill());
-    return own;
-  }
 
   test('a gateway whose Redis is killed under load and comes back empty lets in its limit, and no more', async () => {
     const own = await ownRedis();
@@ -164,70 +114,6 @@ describe.skipIf(!HAS_REDIS_SERVER)('with a redis-server of its own (left out whe
     // By the share, a fresh key has half of its limit at each.
     const fresh = await flood(targets(gateways, await token()), 400);
     expect(fresh.statuses).toEqual({ 200: LIMIT, 429: 300 });
-  });
-
-  /** A gateway's limiter by itself. */
-  async function openOne(redisUrl: string, prefix = `test-${randomUUID()}:`, gatewaysAtLeast = 1): Promise<Limiter> {
-    const settings = { redisUrl, redisPrefix: prefix, gateway: randomUUID(), gatewaysAtLeast };
-    const limiter = await openLimiter({ ...settings, onChange: () => undefined });
-    onTestFinished(() => limiter.close());
-    return limiter;
-  }
-
-  async function openSeveral(count: number, redisUrl: string, prefix: string): Promise<Limiter[]> {
-    const limiters: Limiter[] = [];
-    for (let opened = 0; opened < count; opened += 1) limiters.push(await openOne(redisUrl, prefix));
-    await until(() => limiters.every(({ gateways, status }) => gateways === count && status === 'ok'));
-    return limiters;
-  }
-
-  const decide = async (limiter: Limiter, key = 'k', max = LIMIT): Promise<Decision> => {
-    let [hasWaited, isLate] = [false, false];
-    const stops = [
-      afterRounds(WAITED_MS, 0, () => (hasWaited = true)),
-      afterRounds(DECIDED_MS, DECIDED_ROUNDS, () => (isLate = true)),
-    ];
-    const { granted } = await limiter.take('network', [{ key, max, amount: 1 }], false);
-    for (const stop of stops) stop();
-    return { granted, hasWaited, isLate };
-  };
-
-  /** Each in turn; gives how many were let in. */
-  async function inTurn(limiters: readonly Limiter[], count: number): Promise<number> {
-    const all = Array.from({ length: count }, (_, index) => limiters[index % limiters.length]);
-    let granted = 0;
-    for (const limiter of all) if (limiter !== undefined && (await decide(limiter)).granted) granted += 1;
-    return granted;
-  }
-
-  test('a window that Redis loses when four gateways have filled it together: none of them lets in one more', async () => {
-    const own = await ownRedis();
-    const limiters = await openSeveral(4, own.url, 'lost:');
-    expect(await inTurn(limiters, 2 * LIMIT)).toBe(LIMIT);
-    for (let lost = 0; lost < 3; lost += 1) {
-      await own.command('DEL', 'lost:{network}:k');
-      expect(await inTurn(limiters, LIMIT)).toBe(0);
-    }
-    expect(limiters.map(({ status }) => status)).toEqual(Array(4).fill('degraded'));
-  });
-
-  test('without Redis, gateways share what a limit has, and let in none of a limit that is smaller than they are many', async () => {
-    const own = await ownRedis();
-    const limiters = await openSeveral(4, own.url, 'small:');
-    await own.kill();
-    await until(() => limiters.every(({ status }) => status === 'degraded'));
-    const letIn = async (key: string, max: number) => {
-      const decisions = limiters.flatMap((limiter) => [decide(limiter, key, max), decide(limiter, key, max)]);
-      return (await Promise.all(decisions)).filter(({ granted }) => granted).length;
-    };
-    expect([await letIn('three', 3), await letIn('four', 4), await letIn('seven', 7)]).toEqual([0, 4, 4]);
-  });
-
-  test('a gateway that starts without its Redis takes the share of as many gateways as it is told there are', async () => {
-    const own = await ownRedis();
-    await own.kill();
-    const limiter = await openOne(own.url, 'told:', 4);
-    expect([limiter.gateways, await inTurn([limiter], LIMIT)]).toEqual([4, LIMIT / 4]);
   });
 
   test('a Redis that has thrown away keys of others: noticed within seconds, though it has lost no window of ours', async () => {
