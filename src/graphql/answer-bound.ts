@@ -5,8 +5,6 @@
 import {
   type DocumentNode,
   type FieldNode,
-  type FragmentDefinitionNode,
-  type FragmentSpreadNode,
   type GraphQLField,
   type GraphQLLeafType,
   type GraphQLNamedType,
@@ -14,18 +12,17 @@ import {
   type GraphQLSchema,
   getNamedType,
   getNullableType,
-  type InlineFragmentNode,
   isAbstractType,
   isEnumType,
   isLeafType,
   isListType,
   isObjectType,
-  Kind,
   type OperationDefinitionNode,
   type SelectionSetNode,
   TypeNameMetaFieldDef,
 } from 'graphql';
 import { declaredListSize, type ListSize } from './directives.ts';
+import { collectFields, type Selecting } from './plan/collect.ts';
 import { fragmentsOf } from './requirements.ts';
 import { EITHER, ITEMS_MAX, TEXT_BYTES_MAX, USER_ERRORS_FIELD } from './text-bounds.ts';
 import { conditionsOf, type Variables, valueIn, withDefaults } from './variables.ts';
@@ -81,19 +78,17 @@ interface Place {
 }
 
 class Bounds {
-  readonly #schema: GraphQLSchema;
-  readonly #fragments: ReadonlyMap<string, FragmentDefinitionNode>;
+  readonly #selecting: Selecting;
   readonly #variables: Variables;
 
-  constructor(schema: GraphQLSchema, fragments: ReadonlyMap<string, FragmentDefinitionNode>, variables: Variables) {
-    this.#schema = schema;
-    this.#fragments = fragments;
+  constructor(schema: GraphQLSchema, fragments: Selecting['fragments'], variables: Variables) {
+    const isIncluded: Selecting['isIncluded'] = (node) => conditionsOf(node).every((holds) => holds(variables));
+    this.#selecting = { schema, fragments, isIncluded };
     this.#variables = variables;
   }
 
   ofObject(type: GraphQLObjectType, sets: readonly SelectionSetNode[], place: Place): number {
-    const selected = new Map<string, FieldNode[]>();
-    for (const set of sets) this.#collect(type, set, selected);
+    const selected = collectFields(this.#selecting, type, sets);
     const either = EITHER[type.name] ?? [];
     let bytes = '{}'.length;
     let longest = 0;
@@ -125,7 +120,7 @@ class Bounds {
     const sets = nodes.flatMap(({ selectionSet }) => (selectionSet === undefined ? [] : [selectionSet]));
     const each = Math.max(
       0,
-      ...typesOf(this.#schema, below).map((possible) => this.ofObject(possible, sets, { pathBytes, sized })),
+      ...typesOf(this.#selecting.schema, below).map((possible) => this.ofObject(possible, sets, { pathBytes, sized })),
     );
     return '[]'.length + size * (each + ','.length + ERROR_BYTES + pathBytes);
   }
@@ -170,45 +165,6 @@ class Bounds {
           : undefined,
       value,
     );
-  }
-
-  #collect(
-    type: GraphQLObjectType,
-    { selections }: SelectionSetNode,
-    into: Map<string, FieldNode[]>,
-    spread = new Set<string>(),
-  ): void {
-    for (const selection of selections) {
-      if (!conditionsOf(selection).every((holds) => holds(this.#variables))) continue;
-      if (selection.kind !== Kind.FIELD) {
-        const fragment = this.#fragmentOf(selection, spread);
-        const applies = fragment !== undefined && this.#applies(fragment.typeCondition?.name.value, type);
-        if (applies) this.#collect(type, fragment.selectionSet, into, spread);
-        continue;
-      }
-      const key = selection.alias?.value ?? selection.name.value;
-      const nodes = into.get(key);
-      if (nodes === undefined) into.set(key, [selection]);
-      else nodes.push(selection);
-    }
-  }
-
-  /** Undefined where it was spread already. */
-  #fragmentOf(
-    node: FragmentSpreadNode | InlineFragmentNode,
-    spread: Set<string>,
-  ): FragmentDefinitionNode | InlineFragmentNode | undefined {
-    if (node.kind === Kind.INLINE_FRAGMENT) return node;
-    const name = node.name.value;
-    if (spread.has(name)) return undefined;
-    spread.add(name);
-    return this.#fragments.get(name);
-  }
-
-  #applies(condition: string | undefined, type: GraphQLObjectType): boolean {
-    if (condition === undefined || condition === type.name) return true;
-    const wanted = this.#schema.getType(condition);
-    return isAbstractType(wanted) && this.#schema.isSubType(wanted, type);
   }
 }
 

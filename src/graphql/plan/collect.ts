@@ -1,4 +1,4 @@
-/** Which fields of an object are selected: CollectFields and its kin of the GraphQL specification (6.3.2), once a plan. */
+/** Which fields of an object are selected: CollectFields and its kin of the GraphQL specification (6.3.2). */
 import {
   type FieldNode,
   type FragmentDefinitionNode,
@@ -20,8 +20,17 @@ import {
 export interface Selecting {
   readonly schema: GraphQLSchema;
   readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>;
-  /** The coerced values of the variables that `@skip` and `@include` look at. */
-  readonly conditions: Readonly<Record<string, unknown>>;
+  /** By `@skip` and `@include`. */
+  readonly isIncluded: (node: SelectionNode) => boolean;
+}
+
+/** `conditions`: the coerced values of the variables that `@skip` and `@include` look at. */
+export function includedBy(conditions: Readonly<Record<string, unknown>>): Selecting['isIncluded'] {
+  return (node) => {
+    if (node.directives === undefined || node.directives.length === 0) return true;
+    if (getDirectiveValues(GraphQLSkipDirective, node, conditions)?.['if'] === true) return false;
+    return getDirectiveValues(GraphQLIncludeDirective, node, conditions)?.['if'] !== false;
+  };
 }
 
 /** The nodes of each response key, in the order in which an answer has the keys. */
@@ -44,7 +53,7 @@ function addFields(
   spread: Set<string>,
 ): void {
   for (const node of selections) {
-    if (!isIncluded(selecting, node)) continue;
+    if (!selecting.isIncluded(node)) continue;
     if (node.kind === Kind.FIELD) {
       const key = node.alias?.value ?? node.name.value;
       const nodes = found.get(key);
@@ -69,12 +78,6 @@ function fragmentOf(
   if (spread.has(name)) return undefined;
   spread.add(name);
   return fragments.get(name);
-}
-
-function isIncluded({ conditions }: Selecting, node: SelectionNode): boolean {
-  if (node.directives === undefined || node.directives.length === 0) return true;
-  if (getDirectiveValues(GraphQLSkipDirective, node, conditions)?.['if'] === true) return false;
-  return getDirectiveValues(GraphQLIncludeDirective, node, conditions)?.['if'] !== false;
 }
 
 function applies({ schema }: Selecting, condition: NamedTypeNode | undefined, type: GraphQLObjectType): boolean {

@@ -24,7 +24,7 @@ import {
   TypeNameMetaFieldDef,
 } from 'graphql';
 import { fragmentsOf } from '../requirements.ts';
-import { collectFields, type Selecting } from './collect.ts';
+import { collectFields, includedBy, type Selecting } from './collect.ts';
 
 export type ValuePlan = LeafPlan | ListPlan | ObjectPlan | AbstractPlan;
 
@@ -52,7 +52,7 @@ export class OperationPlan {
     schema: GraphQLSchema,
     document: DocumentNode,
     operation: OperationDefinitionNode,
-    conditions: Selecting['conditions'],
+    conditions: Readonly<Record<string, unknown>>,
   ) {
     const query = schema.getQueryType();
     if (query == null) throw new TypeError('the schema has no queries');
@@ -60,7 +60,7 @@ export class OperationPlan {
     this.operation = operation;
     const fragments = fragmentsOf(document.definitions);
     this.fragments = Object.fromEntries(fragments);
-    const selecting = { schema, fragments, conditions };
+    const selecting = { schema, fragments, isIncluded: includedBy(conditions) };
     this.root = new ObjectPlan(selecting, query, [operation], true);
   }
 }
