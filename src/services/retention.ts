@@ -8,6 +8,7 @@ import type { Logger } from '../observability/logger.ts';
 import { BATCH_ROWS, inBatches } from './batches.ts';
 import { purgeIdempotentWrites } from './idempotency.ts';
 import { purgeDeletions } from './members/purge-deletions.ts';
+import { PeriodicJob } from './periodic-job.ts';
 
 /** In days. */
 export interface RetentionSettings {
@@ -94,41 +95,21 @@ function purgeAll(
 }
 
 /** Sweeps now and then, for as long as the gateway runs. */
-export class RetentionJob {
-  readonly #sweep: () => Promise<void>;
-  readonly #stopping = new AbortController();
-  #timer: NodeJS.Timeout;
-  #sweeping: Promise<void> = Promise.resolve();
-
+export class RetentionJob extends PeriodicJob {
   constructor(
     database: Pick<Database, 'pool' | 'prisma'>,
     log: Logger,
     settings: RetentionSettings,
-    firstSweepMs = Math.random() * FIRST_SWEEP_MAX_MS,
+    firstMs = Math.random() * FIRST_SWEEP_MAX_MS,
   ) {
-    this.#sweep = async () => {
+    const work = async (signal: AbortSignal) => {
       try {
-        const swept = await sweep(database, settings, this.#stopping.signal);
+        const swept = await sweep(database, settings, signal);
         if (swept !== null && Object.keys(swept).length > 0) log.info({ swept }, 'deleted what is past its retention');
       } catch (error) {
         log.warn({ error }, 'what is past its retention could not be deleted: it is tried again');
       }
     };
-    this.#timer = this.#after(firstSweepMs);
-  }
-
-  /** Lets the batch under way end. */
-  async close(): Promise<void> {
-    this.#stopping.abort();
-    clearTimeout(this.#timer);
-    await this.#sweeping;
-  }
-
-  #after(ms: number): NodeJS.Timeout {
-    return setTimeout(() => {
-      this.#sweeping = this.#sweep().finally(() => {
-        if (!this.#stopping.signal.aborted) this.#timer = this.#after(SWEEP_INTERVAL_MS);
-      });
-    }, ms).unref();
+    super(work, { firstMs, everyMs: SWEEP_INTERVAL_MS });
   }
 }

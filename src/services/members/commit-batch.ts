@@ -4,7 +4,7 @@ import type { Database } from '../../database/database.ts';
 import type { Origin } from '../actor.ts';
 import { write } from '../transaction.ts';
 import { isConflict, isOutOfTime } from './conflicts.ts';
-import { type BatchPlan, type BatchRecord, type PlanOptions, planBatch } from './plan-batch.ts';
+import { auditDetails, type BatchPlan, type BatchRecord, type PlanOptions, planBatch } from './plan-batch.ts';
 import { beginBatch, loadMembers, storeMembers } from './store-batch.ts';
 
 /** Of one transaction, before it goes in halves. */
@@ -52,11 +52,10 @@ function commitOnce(
     if (!(await beginBatch(prisma, networkId))) return null;
     const plan = planBatch(records, await loadMembers(prisma, networkId, records), options, newId);
     await storeMembers(prisma, networkId, plan);
-    const { created, updated, unchanged, rejected, changedFields } = plan;
-    const details = { created, updated, unchanged, rejected: rejected.length, changedFields: [...changedFields] };
     const subject = { type: 'Member', id: null } as const;
+    const details = auditDetails(plan);
     // A batch that changed nothing is no change to record.
-    if (created + updated > 0) await audit({ networkId, action: 'members.imported', subject, details });
+    if (plan.created + plan.updated > 0) await audit({ networkId, action: 'members.imported', subject, details });
     return plan;
   });
 }

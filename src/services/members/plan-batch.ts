@@ -201,6 +201,11 @@ class Planner {
   }
 }
 
+/** What an audit event says of a batch: figures and names of fields, nobody's data. */
+export function auditDetails({ created, updated, unchanged, rejected, changedFields }: BatchPlan) {
+  return { created, updated, unchanged, rejected: rejected.length, changedFields: [...changedFields] };
+}
+
 export function emailKeys({ emailFolded, emailIdentity }: StoredMember): readonly string[] {
   return keysOf(emailFolded, emailIdentity);
 }

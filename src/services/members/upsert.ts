@@ -5,7 +5,7 @@ import { type Outcome, refused, type UserError } from '../../domain/user-error.t
 import type { Origin } from '../actor.ts';
 import type { Memo } from '../idempotency.ts';
 import type { WriteTransaction } from '../transaction.ts';
-import { type BatchRecord, type PlanOptions, planBatch, type RecordOutcome } from './plan-batch.ts';
+import { auditDetails, type BatchRecord, type PlanOptions, planBatch, type RecordOutcome } from './plan-batch.ts';
 import { loadMembers, storeMembers } from './store-batch.ts';
 import { writeMembers } from './write-members.ts';
 
@@ -64,10 +64,9 @@ async function upsert(
   );
   const plan = planBatch(records, await loadMembers(prisma, networkId, records), AS_GIVEN, newId);
   await storeMembers(prisma, networkId, plan);
-  const { created, updated, unchanged, rejected, changedFields } = plan;
-  const details = { created, updated, unchanged, rejected: rejected.length, changedFields: [...changedFields] };
   const subject = { type: 'Member', id: null } as const;
-  if (created + updated > 0) await audit({ networkId, action: 'members.upserted', subject, details });
+  const details = auditDetails(plan);
+  if (plan.created + plan.updated > 0) await audit({ networkId, action: 'members.upserted', subject, details });
   return plan.outcomes.map((outcome, index) => resultOf(outcome, parsed[index]?.faults ?? []));
 }
 
